@@ -1,0 +1,129 @@
+package audit
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"swab/internal/canon"
+)
+
+// Act is what was done. The list is closed; a reader that meets an act it does
+// not know shows it and goes on.
+type Act string
+
+// The acts.
+const (
+	ActStart   Act = "log.start"       // the first entry of each log; Object: the tenant
+	ActEnrol   Act = "device.enrol"    // a device joined
+	ActCollect Act = "action.collect"  // a collection was asked for; what a device obeys
+	ActCancel  Act = "action.cancel"   // and called off
+	ActAttempt Act = "action.attempt"  // an attempt beyond the first began; Detail: its number
+	ActSeal    Act = "action.seal"     // a verified package was sealed; Detail: its SHA-256
+	ActFail    Act = "action.fail"     // an action failed; Detail: the code of the reason
+	ActTimeOut Act = "action.timeout"  // an action ran out of time
+	ActLink    Act = "package.link"    // a link to a package was given out
+	ActPartial Act = "package.partial" // what a dead attempt delivered was read; Detail: its number
+	ActDenied  Act = "access.denied"   // 401s of one caller in one minute; Detail: how many
+	ActRebase  Act = "log.rebase"      // the log was restored from a backup
+	ActKey     Act = "key.make"        // a server key was made or succeeded; Detail: its id
+	ActRead    Act = "audit.read"      // the log was read by a person or program
+)
+
+// Results of an act.
+const (
+	Done    = "done"
+	Refused = "refused" // Detail: the fault code
+)
+
+// Leaf is the open part of an entry, in canonical JSON: what the tree hashes and
+// a device may see.
+type Leaf struct {
+	V          int    `json:"v"`    // LeafVersion
+	Time       string `json:"time"` // canon.TimeFormat
+	Act        Act    `json:"act"`
+	Object     string `json:"object"`  // the id of what was acted on: an action, a device, a tenant, a key
+	Device     string `json:"device"`  // the device concerned, or ""
+	Profile    string `json:"profile"` // digest of the plan asked for, or ""
+	Result     string `json:"result"`  // Done or Refused
+	Detail     string `json:"detail"`  // see the acts; never what a person typed
+	Commitment string `json:"commitment"`
+}
+
+// LeafVersion is the version of Leaf.
+const LeafVersion = 1
+
+// Hidden is the part of an entry that devices never see.
+type Hidden struct {
+	Who         string `json:"who"`         // kind and id of the caller: "application/…", "device/…", "server"
+	Name        string `json:"name"`        // the caller's display name
+	From        string `json:"from"`        // the caller's address
+	Correlation string `json:"correlation"` // the request's id
+	Comment     string `json:"comment"`     // as typed
+}
+
+// Opening is what opens a commitment.
+type Opening struct {
+	Salt   []byte `json:"salt"` // 32 random bytes
+	Hidden Hidden `json:"hidden"`
+}
+
+// Commitment is "sha256:" and the hex SHA-256 over the salt and the canonical
+// JSON of the hidden part.
+func (o Opening) Commitment() string {
+	hidden, err := canon.Marshal(o.Hidden)
+	if err != nil {
+		panic("audit: plain strings can't be encoded: " + err.Error())
+	}
+	h := sha256.New()
+	h.Write(o.Salt)
+	h.Write(hidden)
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Entry is a leaf with the opening of its commitment, as the store keeps it.
+type Entry struct {
+	Leaf    Leaf
+	Opening Opening
+}
+
+// NewEntry completes a leaf: its version, its time, and a commitment to hidden
+// under a fresh salt.
+func NewEntry(now time.Time, leaf Leaf, hidden Hidden) Entry {
+	o := Opening{Salt: make([]byte, 32), Hidden: hidden}
+	rand.Read(o.Salt) // never fails (crypto/rand)
+	leaf.V, leaf.Time, leaf.Commitment = LeafVersion, canon.FormatTime(now), o.Commitment()
+	return Entry{Leaf: leaf, Opening: o}
+}
+
+// Bytes is the leaf in the form that the tree hashes.
+func (l Leaf) Bytes() []byte {
+	b, err := canon.Marshal(l)
+	if err != nil {
+		panic("audit: plain strings can't be encoded: " + err.Error())
+	}
+	return b
+}
+
+// MaxLeaf bounds a leaf: 4 KiB.
+const MaxLeaf = 4 << 10
+
+// ParseLeaf reads a leaf in its one form.
+func ParseLeaf(data []byte) (Leaf, error) {
+	var l Leaf
+	if len(data) > MaxLeaf {
+		return l, fmt.Errorf("audit leaf has over %d bytes", MaxLeaf)
+	}
+	if err := canon.Unmarshal(data, &l); err != nil {
+		return l, fmt.Errorf("audit leaf: %w", err)
+	}
+	if l.V != LeafVersion {
+		return l, fmt.Errorf("audit leaf has version %d, this program knows %d", l.V, LeafVersion)
+	}
+	if _, err := canon.ParseTime(l.Time); err != nil {
+		return l, fmt.Errorf("audit leaf: %w", err)
+	}
+	return l, nil
+}

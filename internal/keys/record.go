@@ -1,0 +1,27 @@
+package keys
+
+import "time"
+
+// Purpose is what a key is for. Purposes never share a key.
+type Purpose string
+
+// The purposes, with the kind of key that each one takes.
+const (
+	AccessToken Purpose = "access-token" // RSA 2048, signs RS256
+	AuditLog    Purpose = "audit-log"    // Ed25519, signs checkpoints
+	Receipt     Purpose = "receipt"      // Ed25519, signs receipts
+	Link        Purpose = "link"         // 32 bytes, HMAC-SHA-256 over package links
+	Nonce       Purpose = "nonce"        // 32 bytes, HMAC-SHA-256 over the times that device proofs carry
+	Recovery    Purpose = "recovery"     // Ed25519; the public half alone, the operator has the other
+)
+
+// Record is a key as the store keeps it.
+type Record struct {
+	Purpose Purpose
+	ID      string // hex SHA-256 of the public half, or random for a symmetric key
+	From    time.Time
+	To      time.Time // zero: in use; signs no more from then on, but still verifies
+	Public  []byte    // Ed25519 or PKIX DER; nil for a symmetric key
+	Sealed  []byte    // the private half under the master key; nil for the recovery key
+	Succeed []byte    // a DSSE statement by the key before it; nil for the first
+}

@@ -1,0 +1,158 @@
+package wire
+
+import (
+	"swab/internal/audit"
+	"swab/internal/device"
+)
+
+// Version is the version of the channel that this program speaks.
+const Version = 1
+
+// MaxMessage bounds a frame: 64 KiB.
+const MaxMessage = 64 << 10
+
+// FromServer is a message that a server may send.
+type FromServer interface {
+	fromServer() string
+	check() error
+}
+
+// FromDevice is a message that a device may send.
+type FromDevice interface {
+	fromDevice() string
+	check() error
+}
+
+// Welcome answers a hello.
+type Welcome struct {
+	Version int `json:"version"` // the one to speak from here on
+}
+
+// Collect asks for one attempt of one action.
+type Collect struct {
+	Action     ActionID `json:"action"`
+	Attempt    int      `json:"attempt"` // from 1
+	Profile    Name     `json:"profile"`
+	Plan       Digest   `json:"plan"`       // of the profile's plan for the device's system
+	Commitment Digest   `json:"commitment"` // to who asked and why; the leaf repeats it
+	Limits     Limits   `json:"limits"`
+	Proof      Proof    `json:"proof"` // that the request is in the log
+}
+
+// Cancel stops an action.
+type Cancel struct {
+	Action ActionID `json:"action"`
+}
+
+// Closed says that an action has ended for good, however it ended.
+type Closed struct {
+	Action ActionID `json:"action"`
+}
+
+// Bye ends the connection.
+type Bye struct {
+	Reason Reason `json:"reason"`
+}
+
+// Hello opens the channel.
+type Hello struct {
+	Versions [2]int       `json:"versions"` // lowest and highest that the device speaks
+	Facts    device.Facts `json:"facts"`
+	Catalog  string       `json:"catalog"` // digest of the device's catalogue
+	Head     audit.Head   `json:"head"`    // of the audit log, as last seen
+	Running  []Running    `json:"running"` // attempts that the agent has in memory, at most MaxRunning
+}
+
+// MaxRunning bounds the attempts of one hello.
+const MaxRunning = 16
+
+// Running is an attempt that an agent has in memory.
+type Running struct {
+	Action  ActionID `json:"action"`
+	Attempt int      `json:"attempt"`
+}
+
+// Begun says that an attempt is in the device's state file and has started.
+type Begun struct {
+	Action  ActionID   `json:"action"`
+	Attempt int        `json:"attempt"`
+	Head    audit.Head `json:"head"` // now the device's last
+}
+
+// Refused says that an attempt will not be made.
+type Refused struct {
+	Action  ActionID `json:"action"`
+	Attempt int      `json:"attempt"`
+	Code    Refusal  `json:"code"`
+	Text    string   `json:"text"` // for people, at most 1,024 bytes
+}
+
+// Refusal is why a device refuses. The server believes the code, not the text.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedProof   Refusal = "proof"   // the request is not in the log, or the log was rewritten
+	RefusedProfile Refusal = "profile" // the device's catalogue has no such plan
+	RefusedPolicy  Refusal = "policy"  // the device's own policy forbids it
+	RefusedEnded   Refusal = "ended"   // the device knows the action as ended
+	RefusedBusy    Refusal = "busy"    // another action runs
+)
+
+// Progress says where an attempt is. It may be lost; the next one tells all.
+type Progress struct {
+	Action  ActionID `json:"action"`
+	Attempt int      `json:"attempt"`
+	Stage   int      `json:"stage"`   // being collected; MaxStage+1: only the upload is left
+	Items   int      `json:"items"`   // done
+	Of      int      `json:"of"`      // in the plan
+	Bytes   int64    `json:"bytes"`   // of the package, made
+	Sent    int64    `json:"sent"`    // of them, acknowledged
+	TakenMs int64    `json:"takenMs"` // from begun to all of stage 0 read into memory; 0: not yet
+	BegunMs int64    `json:"begunMs"` // from the message's arrival to the state file written
+}
+
+// Ended says that an attempt ended without a package.
+type Ended struct {
+	Action  ActionID `json:"action"`
+	Attempt int      `json:"attempt"`
+	Code    End      `json:"code"`
+	Text    string   `json:"text"` // for people, at most 1,024 bytes
+}
+
+// End is how an attempt ended without a package.
+type End string
+
+// The ends.
+const (
+	EndFailed    End = "failed"    // for good: another attempt would fail as well
+	EndLost      End = "lost"      // the upload is gone: the next attempt may begin
+	EndCancelled End = "cancelled" // as asked
+)
+
+// Pong answers nothing: a device sends it now and then where its network would
+// close a silent connection sooner than the server pings.
+type Pong struct{}
+
+func (Welcome) fromServer() string { return "welcome" }
+func (Collect) fromServer() string { return "collect" }
+func (Cancel) fromServer() string  { return "cancel" }
+func (Closed) fromServer() string  { return "closed" }
+func (Bye) fromServer() string     { return "bye" }
+
+func (Hello) fromDevice() string    { return "hello" }
+func (Begun) fromDevice() string    { return "begun" }
+func (Refused) fromDevice() string  { return "refused" }
+func (Progress) fromDevice() string { return "progress" }
+func (Ended) fromDevice() string    { return "ended" }
+func (Pong) fromDevice() string     { return "pong" }
+
+// ServerMessages is the closed list of what a server may say.
+func ServerMessages() []FromServer {
+	return []FromServer{Welcome{}, Collect{}, Cancel{}, Closed{}, Bye{}}
+}
+
+// DeviceMessages is the closed list of what a device may say.
+func DeviceMessages() []FromDevice {
+	return []FromDevice{Hello{}, Begun{}, Refused{}, Progress{}, Ended{}, Pong{}}
+}
