@@ -63,6 +63,7 @@ type Action struct {
 	Due     time.Time // when the sweep must look at it; zero once ended
 
 	Attempt int       // the one offered or running; from 1
+	Acked   int       // the last attempt that the device acknowledged; below Attempt while that one is only offered
 	Begun   time.Time // when the device acknowledged the first attempt; zero before
 	Stage   int       // as last reported
 	Items   int

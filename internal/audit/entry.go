@@ -127,3 +127,10 @@ func ParseLeaf(data []byte) (Leaf, error) {
 	}
 	return l, nil
 }
+
+// Logged is an entry with its place in the log, as the store gives it back.
+type Logged struct {
+	Index   int64
+	Leaf    []byte // Leaf.Bytes
+	Opening Opening
+}

@@ -1,0 +1,281 @@
+package action
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/catalog"
+	"swab/internal/device"
+	"swab/internal/fault"
+)
+
+// Devices is where the engine looks devices up.
+type Devices interface {
+	// FindDevices returns the tenant's devices whose id, full name or host
+	// name is name.
+	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
+
+	// Devices returns the tenant's devices, the newest first.
+	Devices(ctx context.Context, tenant string, top, skip int) ([]device.Device, error)
+}
+
+// Log is the audit log as the engine reads it.
+type Log interface {
+	// Head is the head of the committed log.
+	Head(ctx context.Context, tenant string) (audit.Head, error)
+
+	// Prove proves entries under the head it returns, consistent with the
+	// first from leaves; the checkpoint is left to the caller.
+	Prove(ctx context.Context, tenant string, entries []int64, from int64) (audit.Proof, audit.Head, error)
+
+	// AuditEntries returns entries from index from on.
+	AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error)
+}
+
+// Keys signs what the engine states.
+type Keys interface {
+	LogKey() ed25519.PrivateKey
+	ReceiptKey() ed25519.PrivateKey
+}
+
+// Waker says "look again" to whoever holds the device's connection.
+type Waker interface {
+	Wake(device.ID)
+}
+
+// Times are how long an action may take.
+type Times struct {
+	Pending time.Duration // until the device acknowledges it; default 3 days
+	Idle    time.Duration // without acknowledged progress; default 2 h
+	Total   time.Duration // from acknowledged to ended; default 24 h
+}
+
+// DefaultTimes are those of the contract.
+func DefaultTimes() Times {
+	return Times{Pending: 3 * 24 * time.Hour, Idle: 2 * time.Hour, Total: 24 * time.Hour}
+}
+
+// MaxAttempts bounds the attempts of one action: an agent that dies of each
+// collection must not be asked for ever.
+const MaxAttempts = 32
+
+// Engine runs the lives of actions.
+type Engine struct {
+	Records Records
+	Devices Devices
+	Log     Log
+	Keys    Keys
+	Bus     Waker
+	Now     func() time.Time
+	Times   Times
+	Logger  *slog.Logger
+
+	// OnEnd is told of each action that ended here, after the commit; nil for
+	// nobody. It serves promptness alone: the sweep finds what it misses.
+	OnEnd func(Action)
+}
+
+// Request is what a caller asks for.
+type Request struct {
+	Comment    string // at most MaxComment characters, kept exactly
+	ExternalID string
+	Profile    string // "" for the default
+}
+
+// MaxComment bounds a comment, in characters.
+const MaxComment = 4096
+
+// Target is the device that who means to collect from, by id or name.
+func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
+	if err := e.permit(ctx, who, audit.ActCollect, clip(name), auth.CollectForensics); err != nil {
+		return device.Device{}, err
+	}
+	dev, err := e.find(ctx, who, name)
+	if err != nil {
+		return device.Device{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActCollect, Object: clip(name)}, "", err)
+	}
+	return dev, nil
+}
+
+// Collect asks a device for a package on behalf of who. It is refused, and the
+// refusal recorded, unless who may collect, and unless the device has no action
+// that still runs: then the error is an *ActiveError.
+func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device, r Request) (Action, error) {
+	if err := e.permit(ctx, who, audit.ActCollect, string(dev.ID), auth.CollectForensics); err != nil {
+		return Action{}, err
+	}
+	refused := audit.Leaf{Act: audit.ActCollect, Object: string(dev.ID), Device: string(dev.ID)}
+	plan, err := e.plan(dev, r)
+	if err != nil {
+		return Action{}, e.refuse(ctx, who, refused, r.Comment, err)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Action{}, fmt.Errorf("make an action id: %w", err)
+	}
+	now := e.now()
+	entry := audit.NewEntry(now, audit.Leaf{
+		Act: audit.ActCollect, Object: id.String(), Device: string(dev.ID), Profile: string(plan.Digest()), Result: audit.Done,
+	}, who.Hidden(r.Comment))
+	a, err := e.Records.CreateAction(ctx, Action{
+		Tenant: who.Tenant, ID: id.String(), Device: dev.ID, DeviceName: dev.Facts.Name,
+		Status: Pending, Profile: plan.Profile, Plan: plan.Digest(), Source: who.Source, Requestor: who.Name,
+		Comment: r.Comment, ExternalID: r.ExternalID, Created: now, Updated: now, Touched: now,
+		Due: now.Add(e.Times.Pending), Attempt: 1, Opening: entry.Opening, Leaf: entry.Leaf.Bytes(),
+	}, entry)
+	if err != nil {
+		if errors.Is(err, fault.Active) {
+			return Action{}, e.refuse(ctx, who, refused, r.Comment, err)
+		}
+		return Action{}, fmt.Errorf("create action for device %s: %w", dev.ID, err)
+	}
+	e.Bus.Wake(dev.ID)
+	e.Logger.InfoContext(ctx, "collection requested", "action", a.ID, "device", dev.ID, "caller", who.ID, "correlation", who.Correlation)
+	return a, nil
+}
+
+// plan is what a request asks of the device, if the device's agent knows it.
+func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
+	switch {
+	case strings.TrimSpace(r.Comment) == "":
+		return catalog.Plan{}, fault.MissingParameter.Errorf(nil, "Comment is missing")
+	case !utf8.ValidString(r.Comment), utf8.RuneCountInString(r.Comment) > MaxComment:
+		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment)
+	case len(r.ExternalID) > 1024:
+		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "ExternalId has over 1024 bytes")
+	case dev.Revoked:
+		return catalog.Plan{}, fault.DisallowedOperation.Errorf(nil, "Machine %s is no longer enrolled", dev.ID)
+	}
+	profile := r.Profile
+	if profile == "" {
+		profile = catalog.DefaultProfile
+	}
+	known := false
+	for _, p := range catalog.Current().Plans {
+		known = known || p.Profile == profile
+	}
+	if !known {
+		return catalog.Plan{}, fault.InvalidInput.Errorf(nil, "Profile %q is not known here", clip(profile))
+	}
+	if _, ok := catalog.Current().Plan(profile, dev.Facts.System); !ok {
+		return catalog.Plan{}, fault.OsNotSupported.Errorf(nil, "Machine %s has a system that is not supported: %s", dev.ID, dev.Facts.System)
+	}
+	held, ok := catalog.OfRelease(catalog.Digest(dev.Catalog))
+	if ok {
+		if plan, ok := held.Plan(profile, dev.Facts.System); ok {
+			return plan, nil
+		}
+	}
+	return catalog.Plan{}, fault.ClientNotSupported.Errorf(nil,
+		"The agent on machine %s (version %s) does not have profile %s; version %s or above is needed",
+		dev.ID, dev.Facts.AgentVersion, profile, catalog.Current().Release)
+}
+
+// Cancel calls an action off, unless it has ended.
+func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment string) (Action, error) {
+	if err := e.permit(ctx, who, audit.ActCancel, clip(id), auth.CollectForensics); err != nil {
+		return Action{}, err
+	}
+	refused := audit.Leaf{Act: audit.ActCancel, Object: clip(id)}
+	if utf8.RuneCountInString(comment) > MaxComment || !utf8.ValidString(comment) {
+		return Action{}, e.refuse(ctx, who, refused, "",
+			fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment))
+	}
+	a, err := e.change(ctx, who.Tenant, id, func(a Action) (Action, []audit.Entry, error) {
+		if a.Status.Ended() {
+			return a, nil, fault.BadRequest.Errorf(nil, "Action %s is in state %s and can't be cancelled", a.ID, a.Status)
+		}
+		now := e.now()
+		a = a.end(Cancelled, now)
+		a.Cancel = &Cancellation{Requestor: who.Name, Comment: comment, Time: now}
+		return a, []audit.Entry{audit.NewEntry(now, audit.Leaf{
+			Act: audit.ActCancel, Object: a.ID, Device: string(a.Device), Result: audit.Done,
+		}, who.Hidden(comment))}, nil
+	})
+	if err != nil {
+		return Action{}, e.refuse(ctx, who, refused, comment, err)
+	}
+	e.Logger.InfoContext(ctx, "action cancelled", "action", a.ID, "device", a.Device, "caller", who.ID, "correlation", who.Correlation)
+	return a, nil
+}
+
+// end is a in its final state.
+func (a Action) end(s Status, now time.Time) Action {
+	a.Status, a.Updated, a.Due = s, now, time.Time{}
+	return a
+}
+
+// change is ChangeAction, and tells who must know when the action ended by it.
+func (e *Engine) change(ctx context.Context, tenant string, id ID, f func(Action) (Action, []audit.Entry, error)) (Action, error) {
+	ended := false
+	a, err := e.Records.ChangeAction(ctx, tenant, id, func(before Action) (Action, []audit.Entry, error) {
+		after, entries, err := f(before)
+		if err == nil && after.Status != before.Status && !before.Status.May(after.Status) {
+			return before, nil, fmt.Errorf("action %s can't go from %s to %s", before.ID, before.Status, after.Status)
+		}
+		ended = err == nil && !before.Status.Ended() && after.Status.Ended()
+		return after, entries, err
+	})
+	if err != nil {
+		return a, err
+	}
+	if ended {
+		e.Bus.Wake(a.Device)
+		if e.OnEnd != nil {
+			e.OnEnd(a)
+		}
+	}
+	return a, nil
+}
+
+// permit asks for a permission and records the refusal.
+func (e *Engine) permit(ctx context.Context, who auth.Caller, act audit.Act, object string, anyOf ...string) error {
+	err := who.Need(anyOf...)
+	if err == nil {
+		return nil
+	}
+	return e.refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
+}
+
+// refuse records that an operation was refused because of cause, and returns
+// cause. Only faults of the caller are refusals; our own failures are not.
+func (e *Engine) refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, comment string, cause error) error {
+	code, _ := fault.Of(cause)
+	if code == fault.Internal || code == fault.Unavailable {
+		return cause
+	}
+	leaf.Result, leaf.Detail = audit.Refused, string(code)
+	// A caller that goes away must not leave its refusal unrecorded.
+	err := e.Records.Record(context.WithoutCancel(ctx), who.Tenant, audit.NewEntry(e.now(), leaf, who.Hidden(comment)))
+	if err != nil {
+		return fault.Unavailable.Errorf(err, "The refusal of this request could not be recorded; ask again later")
+	}
+	return cause
+}
+
+func (e *Engine) now() time.Time { return e.Now().UTC().Truncate(100 * time.Nanosecond) }
+
+// clip bounds and cleans what a caller named, for a leaf or a message.
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > 128 {
+		s = string(r[:128])
+	}
+	return s
+}

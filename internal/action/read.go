@@ -1,0 +1,155 @@
+package action
+
+import (
+	"context"
+	"fmt"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/fault"
+)
+
+// Get returns one action.
+func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error) {
+	if err := e.permit(ctx, who, audit.ActRead, clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return Action{}, err
+	}
+	return e.Records.Action(ctx, who.Tenant, id)
+}
+
+// List returns the tenant's actions that q selects, the newest first.
+func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, error) {
+	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return nil, err
+	}
+	return e.Records.Actions(ctx, who.Tenant, q)
+}
+
+// Machine returns the device that a name means: its id, its full name or its
+// host name.
+func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
+	if err := e.permit(ctx, who, audit.ActRead, clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return device.Device{}, err
+	}
+	return e.find(ctx, who, name)
+}
+
+// Machines returns the tenant's devices, the newest first.
+func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error) {
+	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return nil, err
+	}
+	return e.Devices.Devices(ctx, who.Tenant, top, skip)
+}
+
+func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
+	if len(name) > 255 {
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", clip(name))
+	}
+	found, err := e.Devices.FindDevices(ctx, who.Tenant, name)
+	if err != nil {
+		return device.Device{}, fmt.Errorf("find device: %w", err)
+	}
+	dev, ok, ambiguous := device.Resolve(name, found, e.now())
+	switch {
+	case ambiguous:
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found: the name fits several machines, name one by its id", clip(name))
+	case !ok:
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", clip(name))
+	}
+	return dev, nil
+}
+
+// Link is the right to a link to the action's package: it returns the action if
+// there is one to link to. Giving it out is an entry in the audit log.
+func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID) (Action, error) {
+	if err := e.permit(ctx, who, audit.ActLink, clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return Action{}, err
+	}
+	a, err := e.Records.Action(ctx, who.Tenant, id)
+	if err == nil && (a.Status != Succeeded || a.Package == nil) {
+		err = fault.NotFound.Errorf(nil, "Action %s has no package: its state is %s", a.ID, a.Status)
+	}
+	if err != nil {
+		return Action{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActLink, Object: clip(id)}, "", err)
+	}
+	err = e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
+		Act: audit.ActLink, Object: a.ID, Device: string(a.Device), Result: audit.Done,
+	}, who.Hidden("")))
+	if err != nil {
+		return Action{}, fault.Unavailable.Errorf(err, "The link could not be recorded; ask again later")
+	}
+	return a, nil
+}
+
+// Partial is the right to the unverified bytes that a dead attempt delivered.
+func (e *Engine) Partial(ctx context.Context, who auth.Caller, id ID, attempt int) (Action, error) {
+	if err := e.permit(ctx, who, audit.ActPartial, clip(id), auth.Administer); err != nil {
+		return Action{}, err
+	}
+	a, err := e.Records.Action(ctx, who.Tenant, id)
+	if err == nil && (attempt < 1 || attempt > a.Attempt) {
+		err = fault.NotFound.Errorf(nil, "Action %s has no attempt %d", a.ID, attempt)
+	}
+	if err != nil {
+		return Action{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActPartial, Object: clip(id)}, "", err)
+	}
+	err = e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
+		Act: audit.ActPartial, Object: a.ID, Device: string(a.Device), Result: audit.Done, Detail: fmt.Sprint(attempt),
+	}, who.Hidden("")))
+	if err != nil {
+		return Action{}, fault.Unavailable.Errorf(err, "The reading could not be recorded; ask again later")
+	}
+	return a, nil
+}
+
+// LogPage is a part of the audit log.
+type LogPage struct {
+	Checkpoint string // of the whole log as it stood
+	Size       int64
+	Entries    []audit.Logged
+}
+
+// MaxLogPage is the most entries of one page.
+const MaxLogPage = 10_000
+
+// ReadLog returns entries of the tenant's audit log from index from on, under a
+// checkpoint of the log as it stands. Beginning to read is an entry itself.
+func (e *Engine) ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (LogPage, error) {
+	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.Administer); err != nil {
+		return LogPage{}, err
+	}
+	if from < 0 || top < 0 {
+		return LogPage{}, fault.InvalidInput.Errorf(nil, "from and top are numbers from 0 on")
+	}
+	if top == 0 || top > MaxLogPage {
+		top = MaxLogPage
+	}
+	if from == 0 {
+		err := e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
+			Act: audit.ActRead, Object: who.Tenant, Result: audit.Done,
+		}, who.Hidden("")))
+		if err != nil {
+			return LogPage{}, fault.Unavailable.Errorf(err, "The reading could not be recorded; ask again later")
+		}
+	}
+	head, err := e.Log.Head(ctx, who.Tenant)
+	if err != nil {
+		return LogPage{}, err
+	}
+	entries, err := e.Log.AuditEntries(ctx, who.Tenant, from, top)
+	if err != nil {
+		return LogPage{}, err
+	}
+	// The log may have grown between the two reads: what is beyond the
+	// checkpoint is not proved by it and is left to the next reading.
+	for len(entries) > 0 && entries[len(entries)-1].Index >= head.Size {
+		entries = entries[:len(entries)-1]
+	}
+	checkpoint, err := head.Sign(who.Tenant, e.Keys.LogKey())
+	if err != nil {
+		return LogPage{}, err
+	}
+	return LogPage{Checkpoint: checkpoint, Size: head.Size, Entries: entries}, nil
+}
