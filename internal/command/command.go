@@ -3,6 +3,23 @@
 //
 // A command is a value with a kong grammar; the list of commands is written out
 // by main and handed to [Main]. Nothing registers itself.
+//
+// # Settings
+//
+// A command's struct is the single truth about its settings. A field is a flag;
+// its env tag names the variable that may give it instead; where the struct has
+// a field of type [ConfigFile], a YAML file may give it as well, under the
+// flag's name. A flag wins over a variable, a variable over the file, the file
+// over the default. A key of the file that is no flag of the command is an
+// error, and whatever is wrong is reported at once, a line each.
+//
+// A field of type [Secret] is not taken from the command line, where every user
+// of the machine can read it, and prints as ***.
+//
+// # Exit codes
+//
+// 0 is success, 1 a failure, 2 a command line or settings that can't be run. A
+// command that means something else by its code returns an [ExitError].
 package command
 
 import (
@@ -29,8 +46,16 @@ func System() Env {
 
 // Runner is a command's settings, with kong's tags on its fields, and what it does.
 // The fields are the single truth: flags, variables, file keys and help come from them.
+// It is a pointer to a struct. What its Help method returns, if it has one, is
+// shown below its flags' summary.
 type Runner interface {
 	Run(ctx context.Context, env Env) error
+}
+
+// Checker is a Runner that judges its settings together before it is run. It
+// returns all that is wrong, joined by [errors.Join].
+type Checker interface {
+	Check() error
 }
 
 // Command is one command, or a noun with verbs under it.
