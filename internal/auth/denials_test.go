@@ -1,0 +1,87 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"swab/internal/audit"
+)
+
+// ledger keeps entries in memory; down makes it refuse.
+type ledger struct {
+	mu   sync.Mutex
+	down error
+	sums map[string]string // tenant and address → how many
+}
+
+func (l *ledger) Tenants(context.Context) ([]Tenant, error) {
+	return []Tenant{{ID: "second", Created: time.Unix(2, 0)}, {ID: "first", Created: time.Unix(1, 0)}}, nil
+}
+
+func (l *ledger) Record(ctx context.Context, tenant string, entries ...audit.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down != nil {
+		return l.down
+	}
+	for _, e := range entries {
+		if e.Leaf.Act != audit.ActDenied || e.Leaf.Object != tenant || e.Leaf.Result != audit.Refused {
+			return fmt.Errorf("unexpected entry %+v", e.Leaf)
+		}
+		l.sums[tenant+" "+e.Opening.Hidden.From] += e.Leaf.Detail + " "
+	}
+	return nil
+}
+
+func TestRefusedRequestsAreSummedByAddressAndMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{sums: map[string]string{}}
+		d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); d.Run(ctx) }()
+
+		d.Add("", "192.0.2.1")
+		d.Add("", "192.0.2.1")
+		d.Add("second", "192.0.2.1")
+		time.Sleep(61 * time.Second) // the bubble's clock, not the machine's
+		l.down = errors.New("disk full")
+		d.Add("", "192.0.2.1")
+		d.Add("", "192.0.2.9")
+		time.Sleep(time.Minute) // nothing can be kept: it is counted on
+		l.down = nil
+		d.Add("", "192.0.2.1")
+		stop()
+		<-done
+		want := map[string]string{"first 192.0.2.1": "2 2 ", "second 192.0.2.1": "1 ", "first 192.0.2.9": "1 "}
+		if diff := cmp.Diff(want, l.sums); diff != "" {
+			t.Errorf("sums (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAFloodFromManyAddressesIsOneSum(t *testing.T) {
+	l := &ledger{sums: map[string]string{}}
+	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	for i := range 10_000 {
+		d.Add("", fmt.Sprintf("2001:db8::%x", i))
+	}
+	if len(d.counts) > maxDenials+1 {
+		t.Errorf("%d sums are held, bound is %d", len(d.counts), maxDenials)
+	}
+	d.flush(t.Context())
+	if got, want := l.sums["first "], fmt.Sprint(10_000-maxDenials, " "); got != want {
+		t.Errorf("without an address: %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,249 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"swab/internal/device"
+	"swab/internal/fault"
+)
+
+// Lives of tokens, and how far the clocks of an installation's nodes may be apart.
+const (
+	TokenLife       = time.Hour
+	DeviceTokenLife = 10 * time.Minute
+	Skew            = time.Minute // the contract allows 5 minutes at most
+)
+
+// MaxToken bounds an access token: 16 KiB, as much as a proxy lets through in a header.
+const MaxToken = 16 << 10
+
+// deviceAudience is the aud of a device's token. It is no resource of the API,
+// so that neither kind of token is worth anything for the other's doors.
+const deviceAudience = "swab:device"
+
+// signing gives the keys of access tokens; *keys.Ring satisfies it.
+type signing interface {
+	TokenKey() (id string, signer *rsa.PrivateKey)
+	TokenKeys() map[string]*rsa.PublicKey
+}
+
+// apps finds applications; *store.Store satisfies it. One that doesn't exist is
+// fault.NotFound.
+type apps interface {
+	App(ctx context.Context, tenant, id string) (App, error)
+}
+
+// Tokens issues and validates access tokens: JWTs signed with RS256, of the
+// v1.0 shape that Defender's clients decode. A token says who its bearer is;
+// what an application may do is read from the store at each request, so that a
+// change holds at once. Safe for concurrent use.
+type Tokens struct {
+	Resources Resources
+
+	bases []string
+	keys  signing
+	apps  apps
+	now   func() time.Time
+	known *cache
+}
+
+// NewTokens returns the tokens of an installation. bases are its public base
+// URLs, without a slash at the end, at least one; a token issued under one of
+// them holds under all.
+func NewTokens(bases []string, keys signing, apps apps, now func() time.Time) *Tokens {
+	return &Tokens{
+		Resources: NewResources(bases),
+		bases:     bases, keys: keys, apps: apps, now: now, known: newCache(4096),
+	}
+}
+
+// Issuer is the iss of tokens that a tenant's applications get under a base URL.
+func Issuer(base, tenant string) string { return base + "/" + tenant + "/" }
+
+// claims is the payload of a token. Times are seconds since 1970.
+type claims struct {
+	Audience  string        `json:"aud"`
+	Issuer    string        `json:"iss"`
+	IssuedAt  int64         `json:"iat"`
+	NotBefore int64         `json:"nbf"`
+	Expires   int64         `json:"exp"`
+	AppName   string        `json:"app_displayname,omitempty"`
+	AppID     string        `json:"appid,omitempty"`
+	AppIDACR  string        `json:"appidacr,omitempty"` // "1": the application proved itself by a secret
+	Party     string        `json:"azp,omitempty"`      // as appid, for readers of v2.0 tokens
+	Provider  string        `json:"idp,omitempty"`
+	Object    string        `json:"oid,omitempty"`
+	Roles     []string      `json:"roles,omitempty"`
+	Subject   string        `json:"sub"`
+	Tenant    string        `json:"tid"`
+	ID        string        `json:"jti"`
+	Version   string        `json:"ver"`
+	Confirm   *confirmation `json:"cnf,omitempty"`
+}
+
+// confirmation binds a token to a key (RFC 9449, section 6).
+type confirmation struct {
+	JKT string `json:"jkt"` // RFC 7638 thumbprint
+}
+
+// Issue returns an access token for an application, good for [TokenLife]. base
+// is the base URL that the request came to, resource what the client asked for,
+// which goes into aud as it was spelt.
+func (t *Tokens) Issue(base, resource string, app App) (string, error) {
+	issuer := Issuer(base, app.Tenant)
+	return t.sign(claims{
+		Audience: resource, Issuer: issuer, Provider: issuer,
+		AppName: app.Name, AppID: app.ID, AppIDACR: "1", Party: app.ID, Object: app.ID, Subject: app.ID,
+		Roles: app.Roles, Tenant: app.Tenant,
+	}, TokenLife)
+}
+
+// IssueDevice returns an access token for a device, bound to the key with the
+// thumbprint jkt and good for [DeviceTokenLife].
+func (t *Tokens) IssueDevice(tenant string, id device.ID, jkt string) (string, error) {
+	return t.sign(claims{
+		Audience: deviceAudience, Issuer: Issuer(t.bases[0], tenant),
+		Subject: string(id), Tenant: tenant, Confirm: &confirmation{JKT: jkt},
+	}, DeviceTokenLife)
+}
+
+// sign completes the claims with times, an id and the version.
+func (t *Tokens) sign(c claims, life time.Duration) (string, error) {
+	now := t.now()
+	c.IssuedAt, c.NotBefore, c.Expires = now.Unix(), now.Unix(), now.Add(life).Unix()
+	id := make([]byte, 16)
+	rand.Read(id) // never fails (crypto/rand)
+	c.ID, c.Version = base64.RawURLEncoding.EncodeToString(id), "1.0"
+
+	kid, key := t.keys.TokenKey()
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: kid}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	token, err := jwt.Signed(signer).Claims(c).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	return token, nil
+}
+
+// Validate returns the caller that a token of an application names, with the
+// roles that the application has now. Whatever is wrong with the token is
+// fault.Unauthorized; another error means that it could not be told.
+func (t *Tokens) Validate(ctx context.Context, token string) (Caller, error) {
+	c, err := t.verify(token)
+	if err != nil {
+		return Caller{}, err
+	}
+	if !t.Resources.Accept(c.Audience) {
+		return Caller{}, refuse(nil, "The access token is meant for another audience")
+	}
+	app, err := t.apps.App(ctx, c.Tenant, c.AppID)
+	if errors.Is(err, fault.NotFound) {
+		return Caller{}, refuse(err, "The application of the access token does not exist any more")
+	}
+	if err != nil {
+		return Caller{}, fmt.Errorf("application of an access token: %w", err)
+	}
+	caller := Caller{Kind: Application, Tenant: app.Tenant, ID: app.ID, Name: app.Name, Roles: app.Roles, Source: "PublicApi"}
+	if caller.Name == "" {
+		caller.Name = app.ID
+	}
+	return caller, nil
+}
+
+// DeviceToken is what a device's access token says.
+type DeviceToken struct {
+	Tenant  string
+	Device  device.ID
+	JKT     string // thumbprint of the key by which each use must be proved
+	Expires time.Time
+}
+
+// ValidateDevice returns what a device's token says. That its bearer holds the
+// key, and that the device is not revoked, is for its caller to see.
+func (t *Tokens) ValidateDevice(token string) (DeviceToken, error) {
+	c, err := t.verify(token)
+	if err != nil {
+		return DeviceToken{}, err
+	}
+	id, err := device.ParseID(c.Subject)
+	if c.Audience != deviceAudience || err != nil || c.Confirm == nil || c.Confirm.JKT == "" {
+		return DeviceToken{}, refuse(err, "The access token is not a device's")
+	}
+	return DeviceToken{Tenant: c.Tenant, Device: id, JKT: c.Confirm.JKT, Expires: time.Unix(c.Expires, 0).UTC()}, nil
+}
+
+// verify checks a token's signature, issuer and times. What was verified once
+// is remembered by its hash, so that a client's next request costs no RSA; times
+// and the key's life are looked at each time.
+func (t *Tokens) verify(token string) (claims, error) {
+	if len(token) > MaxToken {
+		return claims{}, refuse(nil, "The access token is too long")
+	}
+	sum, public := sha256.Sum256([]byte(token)), t.keys.TokenKeys()
+	v, ok := t.known.get(sum)
+	if ok && public[v.kid] == nil {
+		return claims{}, refuse(nil, "The access token is signed by an unknown key")
+	}
+	if !ok {
+		var err error
+		if v, err = t.open(token, public); err != nil {
+			return claims{}, err
+		}
+	}
+	switch now := t.now(); {
+	case v.Expires <= now.Add(-Skew).Unix():
+		return claims{}, refuse(nil, "The access token has expired")
+	case v.NotBefore > now.Add(Skew).Unix():
+		return claims{}, refuse(nil, "The access token is not valid yet")
+	}
+	if !ok {
+		t.known.add(sum, v)
+	}
+	return v.claims, nil
+}
+
+// verified is a token whose signature and issuer hold.
+type verified struct {
+	claims
+	kid string
+}
+
+// open checks a token's signature by the key that its kid names among public.
+// The list of algorithms has one member, so neither none nor an HMAC under the
+// public key is ever tried; jku, x5u and jwk in a header are not looked at.
+func (t *Tokens) open(token string, public map[string]*rsa.PublicKey) (verified, error) {
+	var v verified
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return v, refuse(err, "The access token is not a JWT signed with RS256")
+	}
+	v.kid = parsed.Headers[0].KeyID
+	key := public[v.kid]
+	if key == nil {
+		return v, refuse(nil, "The access token is signed by an unknown key")
+	}
+	if err := parsed.Claims(key, &v.claims); err != nil {
+		return v, refuse(err, "The access token's signature does not hold")
+	}
+	if v.Tenant == "" || !slices.ContainsFunc(t.bases, func(b string) bool { return v.Issuer == Issuer(b, v.Tenant) }) {
+		return v, refuse(nil, "The access token is from another issuer")
+	}
+	return v, nil
+}
+
+func refuse(cause error, text string) error { return fault.Unauthorized.Errorf(cause, "%s", text) }
