@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -46,7 +47,7 @@ func TestFirstStartMakesEveryKeyOnce(t *testing.T) {
 	c = config(m, t.TempDir())
 	c.Recovery = func(k ed25519.PrivateKey) error {
 		calls++
-		if len(m.records) != 5 {
+		if len(m.records) != 6 {
 			t.Errorf("recovery key handed out with %d keys kept, want it before its own record", len(m.records))
 		}
 		return nil
@@ -59,8 +60,8 @@ func TestFirstStartMakesEveryKeyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.records) != 6 || calls != 1 {
-		t.Errorf("%d keys, recovery key handed out %d times; want 6 and once", len(m.records), calls)
+	if len(m.records) != 7 || calls != 1 {
+		t.Errorf("%d keys, recovery key handed out %d times; want 7 and once", len(m.records), calls)
 	}
 	for _, r := range m.records {
 		if (r.Purpose == Recovery) != (r.Sealed == nil) {
@@ -104,7 +105,7 @@ func TestAnInterruptedFirstStartIsFinishedByTheNext(t *testing.T) {
 		t.Fatalf("error %v, want the link key's", err)
 	}
 	m.fail = ""
-	if _, err := Open(t.Context(), c); err != nil || len(m.records) != 6 {
+	if _, err := Open(t.Context(), c); err != nil || len(m.records) != 7 {
 		t.Errorf("next start: %d keys, %v", len(m.records), err)
 	}
 }
@@ -286,4 +287,39 @@ func FuzzMasterKey(f *testing.F) {
 			t.Error("a key that seals nothing")
 		}
 	})
+}
+
+func TestAuthoritySignsForTheHostsAsked(t *testing.T) {
+	m, dir := &memory{}, t.TempDir()
+	ring, err := Open(t.Context(), config(m, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, key, err := ring.ServerCertificate([]string{"swab.example", "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), config(m, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := x509.ParseCertificate(again.AuthorityCertificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		t.Error("the certificate is for another key")
+	}
+	for host, want := range map[string]bool{"swab.example": true, "127.0.0.1": true, "other.example": false} {
+		_, err := cert.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: noon})
+		if (err == nil) != want {
+			t.Errorf("certificate holds for %s: %v, want %v", host, err, want)
+		}
+	}
 }

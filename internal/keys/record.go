@@ -12,6 +12,7 @@ const (
 	Receipt     Purpose = "receipt"      // Ed25519, signs receipts
 	Link        Purpose = "link"         // 32 bytes, HMAC-SHA-256 over package links
 	Nonce       Purpose = "nonce"        // 32 bytes, HMAC-SHA-256 over the times that device proofs carry
+	Authority   Purpose = "authority"    // ECDSA P-256, signs this server's own TLS certificates
 	Recovery    Purpose = "recovery"     // Ed25519; the public half alone, the operator has the other
 )
 
@@ -21,7 +22,7 @@ type Record struct {
 	ID      string // hex SHA-256 of the public half, or random for a symmetric key
 	From    time.Time
 	To      time.Time // zero: in use; signs no more from then on, but still verifies
-	Public  []byte    // Ed25519 or PKIX DER; nil for a symmetric key
+	Public  []byte    // Ed25519, PKIX DER, or the authority's certificate in DER; nil for a symmetric key
 	Sealed  []byte    // the private half under the master key; nil for the recovery key
 	Succeed []byte    // a DSSE statement by the key before it; nil for the first
 }

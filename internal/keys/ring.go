@@ -46,13 +46,14 @@ type Ring struct {
 	keys []key // newest first
 }
 
-// key is an opened record. Of the three private forms one is set, by purpose;
+// key is an opened record. Of the four private forms one is set, by purpose;
 // the recovery key has none.
 type key struct {
 	Record
-	signer ed25519.PrivateKey
-	rsa    *rsa.PrivateKey
-	secret []byte
+	signer    ed25519.PrivateKey
+	rsa       *rsa.PrivateKey
+	authority *authority
+	secret    []byte
 }
 
 // Open opens the keys in the store and makes those that are missing. On the
@@ -76,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 		}
 		ring.keys = append(ring.keys, k)
 	}
-	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Recovery} {
+	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority, Recovery} {
 		if slices.ContainsFunc(ring.keys, func(k key) bool { return k.Purpose == p }) {
 			continue
 		}
@@ -96,7 +97,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 		ring.keys = append(ring.keys, k)
 	}
 	slices.SortStableFunc(ring.keys, func(a, b key) int { return b.From.Compare(a.From) })
-	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce} {
+	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority} {
 		if _, ok := ring.current(p); !ok {
 			return nil, fmt.Errorf("no %s key is in use at %s: all have ended or are still to come; look at this machine's clock",
 				p, c.Now().UTC().Format(time.RFC3339))
@@ -218,6 +219,15 @@ func generate(p Purpose, now time.Time, master Master) (key, error) {
 			return key{}, err
 		}
 		k.Public, k.signer, private = pub, signer, signer.Seed()
+	case Authority:
+		var err error
+		if k.authority, err = newAuthority(now); err != nil {
+			return key{}, err
+		}
+		k.Public = k.authority.certificate.Raw
+		if private, err = x509.MarshalPKCS8PrivateKey(k.authority.key); err != nil {
+			return key{}, err
+		}
 	case Link, Nonce:
 		k.secret = make([]byte, 32)
 		rand.Read(k.secret) // never fails (crypto/rand)
@@ -280,6 +290,10 @@ func unseal(r Record, master Master) (key, error) {
 		k.signer = ed25519.NewKeyFromSeed(private)
 		if !k.signer.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(r.Public)) {
 			return k, flaw(errors.New("its halves don't belong together"))
+		}
+	case Authority:
+		if k.authority, err = openAuthority(r.Public, private); err != nil {
+			return k, flaw(err)
 		}
 	case Link, Nonce:
 		k.secret = private
