@@ -56,7 +56,7 @@ const (
 type proofHeader struct {
 	Type      string `json:"typ"`
 	Algorithm string `json:"alg"`
-	Key       JWK    `json:"jwk"`
+	Key       jwk    `json:"jwk"`
 }
 
 type assertionHeader struct {
@@ -71,7 +71,7 @@ func (p Proof) Sign(key ed25519.PrivateKey) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return sign(proofHeader{Type: typeProof, Algorithm: algorithm, Key: JWKOf(pub)}, p, key)
+	return sign(proofHeader{Type: typeProof, Algorithm: algorithm, Key: jwkOf(pub)}, p, key)
 }
 
 // ParseProof reads a proof and checks its signature with the key that it
@@ -86,7 +86,7 @@ func ParseProof(s string) (Proof, ed25519.PublicKey, error) {
 	if h.Type != typeProof || h.Algorithm != algorithm {
 		return Proof{}, nil, fmt.Errorf("DPoP proof: %w: type %.20q, algorithm %.20q", ErrForm, h.Type, h.Algorithm)
 	}
-	pub, err := h.Key.PublicKey()
+	pub, err := h.Key.publicKey()
 	if err != nil {
 		return Proof{}, nil, fmt.Errorf("DPoP proof: %w", err)
 	}

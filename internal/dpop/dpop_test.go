@@ -73,7 +73,7 @@ func TestThumbprintIsThatOfTheStandard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := JWKOf(pub).X, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"; got != want {
+	if got, want := jwkOf(pub).X, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"; got != want {
 		t.Errorf("x = %s, want %s", got, want)
 	}
 	if got, want := Thumbprint(pub), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"; got != want {
@@ -121,7 +121,7 @@ func flip(s string, bit int) string {
 }
 
 func TestOtherFormsOfATokenAreRefused(t *testing.T) {
-	x := JWKOf(public(key)).X
+	x := jwkOf(public(key)).X
 	jwk := `{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`
 	claims := `{"jti":"i","htm":"GET","htu":"u","iat":1,"nonce":"n"}`
 	if _, _, err := ParseProof(forge(`{"typ":"dpop+jwt","alg":"EdDSA","jwk":`+jwk+`}`, claims)); err != nil {
