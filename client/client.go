@@ -1,0 +1,233 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config says where a server is and who asks.
+type Config struct {
+	BaseURL      string // of the server, https; the API is below it at /api
+	Authority    string // where tokens come from: the token endpoint is below it at /oauth2/v2.0/token
+	ClientID     string // of the application that asks
+	ClientSecret string
+
+	// CAFile names a PEM file of the authorities that the server's certificate
+	// is judged by; "" for the system's.
+	CAFile string
+
+	// Timeout bounds a call, and a silence while a package is downloaded;
+	// 30 seconds where it is 0.
+	Timeout time.Duration
+
+	UserAgent string           // "swab-client" where it is ""
+	Now       func() time.Time // the clock that tokens expire by; time.Now where it is nil
+}
+
+// Client speaks to one server for one application.
+type Client struct {
+	base      *url.URL
+	http      *http.Client
+	tokens    *tokens
+	timeout   time.Duration
+	userAgent string
+	now       func() time.Time
+	sleep     func(context.Context, time.Duration) error
+}
+
+// New returns a client. It does not connect yet.
+func New(c Config) (*Client, error) {
+	var errs []error
+	base, err := secureURL("base URL", c.BaseURL)
+	errs = append(errs, err)
+	authority, err := secureURL("authority", c.Authority)
+	errs = append(errs, err)
+	if c.ClientID == "" || c.ClientSecret == "" {
+		errs = append(errs, errors.New("client id or client secret is missing"))
+	}
+	roots, err := authorities(c.CAFile)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	transport.DisableCompression = true // a package is a ZIP, and its bytes are counted
+	cl := &Client{
+		base:      base,
+		timeout:   c.Timeout,
+		userAgent: c.UserAgent,
+		now:       c.Now,
+		sleep:     sleep,
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	if cl.timeout <= 0 {
+		cl.timeout = 30 * time.Second
+	}
+	if cl.userAgent == "" {
+		cl.userAgent = "swab-client"
+	}
+	if cl.now == nil {
+		cl.now = time.Now
+	}
+	cl.tokens = &tokens{
+		endpoint: authority.JoinPath("oauth2/v2.0/token").String(),
+		form: url.Values{
+			"grant_type":    {"client_credentials"},
+			"client_id":     {c.ClientID},
+			"client_secret": {c.ClientSecret},
+			"scope":         {strings.TrimSuffix(base.String(), "/") + "/.default"},
+		},
+		lock: make(chan struct{}, 1),
+	}
+	return cl, nil
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func secureURL(what, s string) (*url.URL, error) {
+	if s == "" {
+		return nil, fmt.Errorf("%s is missing", what)
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("%s %q is not of the form https://HOST[:PORT][/PATH]", what, u.Redacted())
+	}
+	return u, nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil // the system's
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA file %s holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Bounds of answers.
+const (
+	maxEntity = 1 << 20  // of one thing
+	maxList   = 64 << 20 // of a list of at most 10,000
+)
+
+// call makes one call of the API and reads its JSON answer into out.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any, limit int64) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	resp, err := c.send(ctx, method, path, query, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := readAll(resp.Body, limit)
+	if err != nil {
+		return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("the answer to %s %s is not the JSON expected: %w", method, path, err)
+	}
+	return nil
+}
+
+// send makes a call with a token, and once more with a new token where the
+// first was refused. The answer is a success; a failure is an *Error.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any) (*http.Response, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, fmt.Errorf("encode the body of %s %s: %w", method, path, err)
+		}
+	}
+	target := *c.base.JoinPath(path)
+	target.RawQuery = query.Encode()
+	for again := false; ; again = true {
+		token, err := c.tokens.get(ctx, c, again)
+		if err != nil {
+			return nil, fmt.Errorf("get a token at %s: %w", c.tokens.endpoint, err)
+		}
+		req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Accept", "application/json")
+		if in != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := c.do(req)
+		if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusUnauthorized && !again {
+			continue
+		}
+		return resp, err
+	}
+}
+
+// do sends a request and makes an *Error of an answer that is no success.
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", c.userAgent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			// A package link in the text would be a key to the package.
+			return nil, fmt.Errorf("%s %s: %w", req.Method, withoutQuery(req.URL), ue.Err)
+		}
+		return nil, err
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half a message is better than none
+	return nil, errorOf(resp, body)
+}
+
+func withoutQuery(u *url.URL) string {
+	v := *u
+	v.RawQuery = ""
+	return v.Redacted()
+}
+
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it has over %d bytes", limit)
+	}
+	return data, err
+}

@@ -1,0 +1,22 @@
+// Package client is the Go client of a Swab server: it asks devices for
+// investigation packages, follows the actions and fetches what they bring.
+//
+//	cred, err := client.ReadCredentials("swab-data/bootstrap.json")
+//	c, err := client.New(cred.Config())
+//	action, err := c.Collect(ctx, "web1.example.org", client.CollectRequest{Comment: "alert 1234"})
+//	action, err = c.Wait(ctx, action.ID)
+//	pkg, err := c.Download(ctx, action.ID, file)
+//
+// The API is that of Microsoft Defender for Endpoint, as far as it collects
+// investigation packages; the audit log and the bytes of dead attempts are
+// Swab's own. Signing in is OAuth 2.0 client credentials: the client fetches a
+// token when it needs one, renews it before it expires, and gets a new one once
+// where the server refuses the old.
+//
+// Each call but Wait and Download has a deadline ([Config.Timeout]) beside that
+// of its context. An answer is read up to a bound. No redirect is followed, and
+// nothing but https is spoken, since each request carries a token. A failure
+// that the server reports is an [*Error].
+//
+// A [Client] is safe for concurrent use.
+package client
