@@ -208,13 +208,13 @@ func TestSecretInABadVariableIsNotPrinted(t *testing.T) {
 func TestPrintableShowsWhatATerminalWouldObey(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain — text, Ünïcode, 漢字 🙂": "plain — text, Ünïcode, 漢字 🙂",
-		"a\x1b[31mb":                   `a\x1b[31mb`,
-		"a\u202eb\u2066c\u200b":        `a\u202eb\u2066c\u200b`,
-		"a\nb\tc\rd\x00\x7f\u0085":     `a\nb\tc\rd\x00\x7f\u0085`,
-		"bad \xff\xfe":                 `bad \xff\xfe`,
-		"\ufffd":                       `\ufffd`,
-		"\U000e0041":                   `\U000e0041`,
-		"a\u2028b":                     `a\u2028b`,
+		"a\x1b[31mb":                  `a\x1b[31mb`,
+		"a\u202eb\u2066c\u200b":       `a\u202eb\u2066c\u200b`,
+		"a\nb\tc\rd\x00\x7f\u0085":    `a\nb\tc\rd\x00\x7f\u0085`,
+		"bad \xff\xfe":                `bad \xff\xfe`,
+		"\ufffd":                      `\ufffd`,
+		"\U000e0041":                  `\U000e0041`,
+		"a\u2028b":                    `a\u2028b`,
 	} {
 		if got := command.Printable(in); got != want {
 			t.Errorf("Printable(%q) = %s, want %s", in, got, want)
