@@ -336,21 +336,21 @@ func TestCacheKeepsTheLatestWithinItsBound(t *testing.T) {
 func TestResourcesByWhichClientsKnowTheAPI(t *testing.T) {
 	r := NewResources([]string{base})
 	for scope, want := range map[string]string{
-		"https://api.securitycenter.microsoft.com/.default":                "https://api.securitycenter.microsoft.com",
-		"https://api.securitycenter.microsoft.com//.default":               "https://api.securitycenter.microsoft.com/",
-		"https://API.securitycenter.windows.com/.DEFAULT":                  "https://API.securitycenter.windows.com",
-		"https://aea.api.security.microsoft.com/.default":                  "https://aea.api.security.microsoft.com",
-		"https://api-gov.securitycenter.microsoft.us/.default":             "https://api-gov.securitycenter.microsoft.us",
+		"https://api.securitycenter.microsoft.com/.default":                 "https://api.securitycenter.microsoft.com",
+		"https://api.securitycenter.microsoft.com//.default":                "https://api.securitycenter.microsoft.com/",
+		"https://API.securitycenter.windows.com/.DEFAULT":                   "https://API.securitycenter.windows.com",
+		"https://aea.api.security.microsoft.com/.default":                   "https://aea.api.security.microsoft.com",
+		"https://api-gov.securitycenter.microsoft.us/.default":              "https://api-gov.securitycenter.microsoft.us",
 		"https://securitycenter.onmicrosoft.com/windowsatpservice/.default": "https://securitycenter.onmicrosoft.com/windowsatpservice",
-		base + "/.default":                                                 base,
-		base + "///.default":                                               "",
-		"https://graph.microsoft.com/.default":                             "",
-		"https://api.securitycenter.microsoft.com/Machine.Read":            "",
-		"http://api.securitycenter.microsoft.com/.default":                 "",
-		"/.default":                                                        "",
-		".default":                                                         "",
-		"":                                                                 "",
-		"swab:device/.default":                                             "",
+		base + "/.default":                                      base,
+		base + "///.default":                                    "",
+		"https://graph.microsoft.com/.default":                  "",
+		"https://api.securitycenter.microsoft.com/Machine.Read": "",
+		"http://api.securitycenter.microsoft.com/.default":      "",
+		"/.default":            "",
+		".default":             "",
+		"":                     "",
+		"swab:device/.default": "",
 	} {
 		if got, ok := r.Default(scope); got != want || ok != (want != "") {
 			t.Errorf("Default(%q) = %q, %t; want %q", scope, got, ok, want)
