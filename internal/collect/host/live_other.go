@@ -41,6 +41,9 @@ func (h *Host) openLive() error {
 
 func (h *Host) readClock() {}
 
+// Handles is how many directory handles a caller may keep open.
+func (h *Host) Handles() int { return 64 }
+
 // NTPSynchronised is not known here.
 func (h *Host) NTPSynchronised() (bool, error) {
 	return false, errors.New("this system does not say whether its clock is synchronised")

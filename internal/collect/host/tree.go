@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +42,7 @@ type Tree struct {
 	live     bool      // links of processes are magic links
 	root     *Tree     // where an absolute link of a fixture's process leads
 	patience *Patience // for what may block
+	cleanup  runtime.Cleanup
 }
 
 // Path is where the tree is, for people and ledgers.
@@ -103,6 +105,7 @@ func max0(n int) int {
 
 // openRead opens a file for [Buffer.Read].
 func (t *Tree) openRead(name string) (raw, error) {
+	defer runtime.KeepAlive(t)
 	if t.kernel {
 		return t.handle.openKernel(clean(name))
 	}
@@ -127,7 +130,9 @@ func (t *Tree) ReadDir(name string, max int) ([]Dirent, error) {
 // EachDirent calls f for each entry of a directory, "." and ".." aside, until f
 // returns an error, which it returns.
 func (t *Tree) EachDirent(name string, f func(Dirent) error) error {
-	if err := t.handle.readDir(clean(name), !t.kernel, f); err != nil {
+	err := t.handle.readDir(clean(name), !t.kernel, f)
+	runtime.KeepAlive(t)
+	if err != nil {
 		return t.fail("list", name, err)
 	}
 	return nil
@@ -137,6 +142,7 @@ func (t *Tree) EachDirent(name string, f func(Dirent) error) error {
 // text that the kernel makes ("socket:[123]", "/bin/sh (deleted)").
 func (t *Tree) Readlink(name string) (string, error) {
 	s, err := t.handle.readLink(clean(name))
+	runtime.KeepAlive(t)
 	if err != nil {
 		return "", t.fail("read link", name, err)
 	}
@@ -146,6 +152,7 @@ func (t *Tree) Readlink(name string) (string, error) {
 // Lstat is what the system says of a name; a link is not followed.
 func (t *Tree) Lstat(name string) (Stat, error) {
 	s, err := t.handle.stat(clean(name), false)
+	runtime.KeepAlive(t)
 	if err != nil {
 		return Stat{}, t.fail("stat", name, err)
 	}
@@ -164,6 +171,7 @@ func (t *Tree) StatLink(name string) (Stat, error) {
 		return dir.Lstat(target)
 	}
 	s, err := t.handle.stat(clean(name), true)
+	runtime.KeepAlive(t)
 	if err != nil {
 		return Stat{}, t.fail("stat", name, err)
 	}
@@ -212,6 +220,7 @@ func (t *Tree) open(name string, open func() (raw, Stat, bool, error), verb stri
 	result := make(chan opened, 1)
 	err := t.patience.Do(context.Background(), OpenWait, func(*Beat) {
 		r, s, touched, err := open()
+		runtime.KeepAlive(t)
 		result <- opened{r, s, touched, err}
 	})
 	if err != nil {
@@ -236,6 +245,7 @@ func (t *Tree) openSafe(name string, follow bool) (raw, Stat, bool, error) {
 // Sub is the tree of a directory below, held open. Close it.
 func (t *Tree) Sub(name string) (*Tree, error) {
 	h, err := t.handle.sub(clean(name))
+	runtime.KeepAlive(t)
 	if err != nil {
 		return nil, t.fail("open directory", name, err)
 	}
@@ -243,11 +253,18 @@ func (t *Tree) Sub(name string) (*Tree, error) {
 	if root == nil {
 		root = t
 	}
-	return &Tree{handle: h, path: t.Name(name), kernel: t.kernel, live: t.live, root: root, patience: t.patience}, nil
+	s := &Tree{handle: h, path: t.Name(name), kernel: t.kernel, live: t.live, root: root, patience: t.patience}
+	s.cleanup = runtime.AddCleanup(s, func(h handle) { h.close() }, h)
+	return s, nil
 }
 
-// Close lets go of the directory.
-func (t *Tree) Close() error { return t.handle.close() }
+// Close lets go of the directory. A tree made by Sub that is not closed goes
+// with the last reference to it: that is for those who can't know whether a
+// blocked read still holds it.
+func (t *Tree) Close() error {
+	t.cleanup.Stop()
+	return t.handle.close()
+}
 
 func (t *Tree) fail(verb, name string, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, t.Name(name), err)

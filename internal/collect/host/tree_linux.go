@@ -304,6 +304,19 @@ func (r raw) readAt(p []byte, off int64) (int, error) {
 func (r raw) stat() (Stat, error) { return statFD(r.fd) }
 func (r raw) close() error        { return unix.Close(r.fd) }
 
+// FD is the file's descriptor, for the calls that take one (setns).
+func (f *File) FD() int { return f.raw.fd }
+
+// Handles is how many directory handles a caller may keep open: a quarter of
+// what the process may have.
+func (h *Host) Handles() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 64
+	}
+	return int(min(l.Cur/4, 4096))
+}
+
 // local is which file systems may be read from.
 type local struct{ root int64 } // the type of the root's own, whatever it is
 
@@ -324,7 +337,7 @@ func (l *local) allows(fd int) error {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC,
 		unix.MSDOS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
 		unix.EROFS_SUPER_MAGIC_V1, unix.SQUASHFS_MAGIC, unix.ISOFS_SUPER_MAGIC, unix.HUGETLBFS_MAGIC,
-		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.REISERFS_SUPER_MAGIC, unix.NILFS_SUPER_MAGIC,
+		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.NSFS_MAGIC, unix.REISERFS_SUPER_MAGIC, unix.NILFS_SUPER_MAGIC,
 		0x2fc12fc1, // zfs
 		0x2011bab0, // exfat
 		0x7366746e, // ntfs3

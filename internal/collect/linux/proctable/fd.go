@@ -1,0 +1,105 @@
+package proctable
+
+import (
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"swab/internal/collect/host"
+	"swab/internal/parse/proc"
+)
+
+var errNoProc = fmt.Errorf("this host has none: %w", fs.ErrNotExist)
+
+// Kind is what a descriptor is open on.
+type Kind byte
+
+// The kinds.
+const (
+	Path   Kind = iota // a name of a file system: file, directory, device, FIFO, memfd
+	Socket             // socket:[inode]
+	Pipe               // pipe:[inode]
+	Anon               // anon_inode:… : eventfd, epoll, timerfd, inotify, a BPF program
+	Other              // anything else that the kernel names by kind:[inode], as namespaces are
+)
+
+// FD is an open descriptor.
+type FD struct {
+	Number int32
+	Kind   Kind
+	Inode  uint64 // of a socket, a pipe, a namespace; else 0
+	target string
+}
+
+// Target is the text of the descriptor's link.
+func (f FD) Target() string {
+	switch f.Kind {
+	case Socket:
+		return "socket:[" + strconv.FormatUint(f.Inode, 10) + "]"
+	case Pipe:
+		return "pipe:[" + strconv.FormatUint(f.Inode, 10) + "]"
+	}
+	return f.target
+}
+
+// descriptors lists what a process holds open.
+func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total *atomic.Int64) *Process {
+	r := new(Process)
+	fds, err := dir.Sub("fd")
+	if err != nil {
+		r.FDsErr = err
+		return r
+	}
+	defer fds.Close()
+	r.FDsErr = fds.EachDirent(".", func(e host.Dirent) error {
+		beat.Tick()
+		n, err := strconv.ParseUint(e.Name, 10, 31)
+		if err != nil {
+			return nil
+		}
+		if len(r.FDs) == MaxFDs || total.Add(1) > MaxAllFDs {
+			return host.ErrTruncated
+		}
+		target, err := fds.Readlink(e.Name)
+		if err != nil {
+			return nil // closed since it was listed
+		}
+		r.FDs = append(r.FDs, s.fd(int32(n), target))
+		return nil
+	})
+	return r
+}
+
+// fd keeps a descriptor in little memory: numbers for sockets and pipes, one
+// string for what many descriptors share.
+func (s *Scratch) fd(n int32, target string) FD {
+	switch {
+	case strings.HasPrefix(target, "/"):
+		return FD{Number: n, Kind: Path, target: s.intern(target)}
+	case strings.HasPrefix(target, "anon_inode:"):
+		return FD{Number: n, Kind: Anon, target: s.intern(target)}
+	}
+	kind, inode, ok := proc.Inode(target)
+	switch {
+	case ok && kind == "socket":
+		return FD{Number: n, Kind: Socket, Inode: inode}
+	case ok && kind == "pipe":
+		return FD{Number: n, Kind: Pipe, Inode: inode}
+	}
+	return FD{Number: n, Kind: Other, Inode: inode, target: s.intern(target)}
+}
+
+func (s *Scratch) intern(text string) string {
+	if t, ok := s.texts[text]; ok {
+		return t
+	}
+	if s.texts == nil {
+		s.texts = map[string]string{}
+	}
+	if len(s.texts) < 4096 {
+		s.texts[text] = text
+	}
+	return text
+}
