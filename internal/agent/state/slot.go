@@ -61,6 +61,10 @@ func (p pair) encode(seq uint64, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.seal(seq, payload)
+}
+
+func (p pair) seal(seq uint64, payload []byte) ([]byte, error) {
 	if prefixBytes+len(payload) > p.size {
 		return nil, fmt.Errorf("%d bytes do not fit a slot of %d", len(payload), p.size)
 	}
