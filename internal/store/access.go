@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/fault"
+)
+
+func noTenant(id string, cause error) error {
+	return fault.NotFound.Errorf(cause, "Tenant %s was not found", id)
+}
+
+// CreateTenant makes a tenant and begins its audit log with e.
+func (s *Store) CreateTenant(ctx context.Context, tenant auth.Tenant, e audit.Entry) error {
+	_, err := write(ctx, s, "create tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
+		if _, err := t.exec(ctx, "INSERT INTO tenants (id, name, created) VALUES (?, ?, ?)", tenant.ID, tenant.Name, ticks(tenant.Created)); err != nil {
+			return struct{}{}, err
+		}
+		if _, err := t.exec(ctx, "INSERT INTO audit_logs (tenant, size, root) VALUES (?, 0, ?)", tenant.ID, make([]byte, tlog.HashSize)); err != nil {
+			return struct{}{}, err
+		}
+		_, _, err := t.record(ctx, tenant.ID, e)
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Tenants returns all tenants, the oldest first.
+func (s *Store) Tenants(ctx context.Context) ([]auth.Tenant, error) {
+	return read(ctx, s, "tenants", func(ctx context.Context, c *conn) ([]auth.Tenant, error) {
+		return all(ctx, c, func(r row) (t auth.Tenant, err error) {
+			err = r.Scan(&t.ID, &t.Name, when{&t.Created})
+			return t, err
+		}, "SELECT id, name, created FROM tenants ORDER BY created, id")
+	})
+}
+
+// CreateApp keeps a new application with its secrets.
+func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
+	_, err := write(ctx, s, "create application "+app.ID, func(ctx context.Context, t *tx) (struct{}, error) {
+		if _, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
+			app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created)); err != nil {
+			return struct{}{}, err
+		}
+		for _, secret := range app.Secrets {
+			if _, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
+				app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires)); err != nil {
+				return struct{}{}, fmt.Errorf("secret %s: %w", secret.ID, err)
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// App returns an application with its secrets, or fault.NotFound.
+func (s *Store) App(ctx context.Context, tenant, id string) (auth.App, error) {
+	return read(ctx, s, "application "+id, func(ctx context.Context, c *conn) (auth.App, error) {
+		app, err := one(ctx, c, func(r row) (a auth.App, err error) {
+			err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created})
+			return a, err
+		}, "SELECT tenant, id, name, roles, created FROM apps WHERE tenant = ? AND id = ?", tenant, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return app, fault.NotFound.Errorf(err, "Application %s was not found", id)
+		}
+		if err != nil {
+			return app, err
+		}
+		app.Secrets, err = all(ctx, c, func(r row) (k auth.Secret, err error) {
+			var hash []byte
+			if err := r.Scan(&k.ID, &hash, when{&k.Expires}); err != nil {
+				return k, err
+			}
+			if copy(k.Hash[:], hash) != len(k.Hash) || len(hash) != len(k.Hash) {
+				return k, fmt.Errorf("secret %s: its hash has %d bytes", k.ID, len(hash))
+			}
+			return k, nil
+		}, "SELECT id, hash, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
+		return app, err
+	})
+}
+
+// CreateEnrollment keeps a new enrolment token's hash and bounds.
+func (s *Store) CreateEnrollment(ctx context.Context, e auth.Enrollment) error {
+	_, err := write(ctx, s, "create enrolment token "+e.ID, func(ctx context.Context, t *tx) (struct{}, error) {
+		_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, hash, remaining, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			e.Tenant, e.ID, e.Hash[:], countOrNull(int64(e.Left)), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
+		return struct{}{}, err
+	})
+	return err
+}
+
+// countOrNull is a count for a column in which -1, there is none, is NULL.
+func countOrNull(n int64) any {
+	if n < 0 {
+		return nil
+	}
+	return n
+}

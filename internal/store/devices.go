@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"swab/internal/device"
+	"swab/internal/fault"
+)
+
+const deviceColumns = `tenant, id, keys, statements, name, system, platform, version, build, arch, boot_id,
+	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, first_seen, last_seen, revoked`
+
+func scanDevice(r row) (d device.Device, err error) {
+	f := &d.Facts
+	err = r.Scan(&d.Tenant, &d.ID, fromText{&d.Keys}, fromText{&d.Statements}, &f.Name, &f.System, &f.Platform, &f.Version, &f.Build, &f.Arch, &f.BootID,
+		&f.AgentVersion, &f.AgentSHA256, fromText{&f.Addresses}, &f.LastAddress, &d.External, &d.Catalog, fromText{&d.Tags},
+		when{&d.FirstSeen}, when{&d.LastSeen}, &d.Revoked)
+	return d, err
+}
+
+func insertDevice(ctx context.Context, t *tx, d device.Device) error {
+	f := d.Facts
+	_, err := t.exec(ctx, "INSERT INTO devices ("+deviceColumns+", host_name) VALUES (?"+strings.Repeat(", ?", 21)+")",
+		d.Tenant, d.ID, text(d.Keys), text(d.Statements), f.Name, f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
+		f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, text(d.Tags),
+		ticks(d.FirstSeen), ticks(d.LastSeen), d.Revoked, d.HostName())
+	return err
+}
+
+func noDevice(id device.ID, cause error) error {
+	return fault.NotFound.Errorf(cause, "Machine %s was not found", id)
+}
+
+// Device returns a device of a tenant, or fault.NotFound.
+func (s *Store) Device(ctx context.Context, tenant string, id device.ID) (device.Device, error) {
+	return read(ctx, s, "device "+string(id), func(ctx context.Context, c *conn) (device.Device, error) {
+		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id = ?", tenant, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return d, noDevice(id, err)
+		}
+		return d, err
+	})
+}
+
+// DeviceByID returns a device of whichever tenant it is in, or fault.NotFound.
+// It is for those to whom the device has proved its key, not for callers who
+// belong to a tenant.
+func (s *Store) DeviceByID(ctx context.Context, id device.ID) (device.Device, error) {
+	return read(ctx, s, "device "+string(id), func(ctx context.Context, c *conn) (device.Device, error) {
+		d, err := deviceByID(ctx, c, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return d, noDevice(id, err)
+		}
+		return d, err
+	})
+}
+
+func deviceByID(ctx context.Context, c *conn, id device.ID) (device.Device, error) {
+	return one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE id = ?", id)
+}
+
+// maxFound is the most devices that FindDevices returns.
+const maxFound = 100
+
+// FindDevices returns the devices of a tenant whose id, full name or host name
+// is name, in any case: at most 100, in this order, and within it the one seen
+// last first. device.Resolve says which of them is meant.
+func (s *Store) FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error) {
+	lower := strings.ToLower(name)
+	return read(ctx, s, "find devices", func(ctx context.Context, c *conn) ([]device.Device, error) {
+		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices
+			WHERE tenant = ? AND (id = ? OR name = ? OR host_name = ?)
+			ORDER BY CASE WHEN id = ? THEN 0 WHEN name = ? THEN 1 ELSE 2 END, last_seen DESC, id LIMIT ?`,
+			tenant, lower, lower, lower, lower, lower, maxFound)
+	})
+}
+
+// MaxDevices is the most devices that one list holds.
+const MaxDevices = 10_000
+
+// Devices returns a tenant's devices, the one enrolled last first: top of them
+// (0: MaxDevices) after the first skip.
+func (s *Store) Devices(ctx context.Context, tenant string, top, skip int) ([]device.Device, error) {
+	return read(ctx, s, "devices of "+tenant, func(ctx context.Context, c *conn) ([]device.Device, error) {
+		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? ORDER BY first_seen DESC, id DESC LIMIT ? OFFSET ?",
+			tenant, limit(top, MaxDevices), max(skip, 0))
+	})
+}
+
+// Seen keeps what a device says of itself, and when and from where it was last
+// seen: the facts, catalogue, external address and LastSeen of d.
+func (s *Store) Seen(ctx context.Context, tenant string, id device.ID, d device.Device) error {
+	_, err := write(ctx, s, "keep that device "+string(id)+" was seen", func(ctx context.Context, t *tx) (struct{}, error) {
+		f := d.Facts
+		n, err := t.exec(ctx, `UPDATE devices SET name = ?, host_name = ?, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
+			agent_version = ?, agent_sha256 = ?, addresses = ?, last_address = ?, external = ?, catalog = ?, last_seen = ? WHERE tenant = ? AND id = ?`,
+			f.Name, d.HostName(), f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
+			f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, ticks(d.LastSeen), tenant, id)
+		if err == nil && n == 0 {
+			err = noDevice(id, nil)
+		}
+		return struct{}{}, err
+	})
+	return err
+}

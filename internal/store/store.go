@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"swab/internal/fault"
+)
+
+// Options say where the store is and what it is given.
+type Options struct {
+	Path string           // the database's file; it and its folder are made if they are missing
+	Log  *slog.Logger     // nil: nothing is logged
+	Now  func() time.Time // nil: time.Now
+}
+
+// Store is the open database. It is safe for concurrent use.
+type Store struct {
+	now     func() time.Time
+	dialect dialect
+	writer  *writer
+	reader  *conn
+	close   func() error // the connections
+}
+
+// Open opens the database, makes it if there is none, and brings its schema up
+// to date. A schema that is newer than this program is refused.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of a clock that is handed in
+	}
+	s, err := openSQLite(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", o.Path, err)
+	}
+	return s, nil
+}
+
+// Close lets the writes that were begun come to their end, refuses new ones,
+// and closes the database.
+func (s *Store) Close() error {
+	s.writer.close()
+	return s.close()
+}
+
+// write runs a transaction that may change things; what says for an error what
+// it was about.
+func write[T any](ctx context.Context, s *Store, what string, run func(context.Context, *tx) (T, error)) (T, error) {
+	var got, none T
+	err := s.writer.do(ctx, func(ctx context.Context, t *tx) (err error) {
+		got, err = run(ctx, t)
+		return err
+	})
+	if err != nil { // got may still be written to, if the caller's time ran out
+		return none, s.fail(what, err)
+	}
+	return got, nil
+}
+
+// read runs queries that change nothing, and sees what is committed.
+func read[T any](ctx context.Context, s *Store, what string, run func(context.Context, *conn) (T, error)) (T, error) {
+	got, err := run(ctx, s.reader)
+	if err != nil {
+		var none T
+		return none, s.fail(what, err)
+	}
+	return got, nil
+}
+
+// passed marks an error of a caller's own function, which goes back to the
+// caller as it is.
+type passed struct{ error }
+
+// fail makes of an error what leaves the store: one that has a code, or is the
+// caller's own, stays as it is; one that says that the database can't be used
+// now is Unavailable; any other says what was being done.
+func (s *Store) fail(what string, err error) error {
+	if p, ok := errors.AsType[passed](err); ok {
+		return p.error
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	err = fmt.Errorf("store: %s: %w", what, err)
+	if s.dialect.unavailable(err) {
+		return fault.Unavailable.Errorf(err, "The database can't be used now; try again later")
+	}
+	return err
+}

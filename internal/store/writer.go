@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"swab/internal/fault"
+)
+
+// Bounds of a batch. The first bounds what a failed commit takes with it, the
+// second how long the first call of a batch waits for the last one.
+const (
+	maxBatch     = 512
+	maxBatchTime = 20 * time.Millisecond
+	maxWaiting   = 1024 // calls that wait for the writer; more wait to be let in
+)
+
+// writer owns the connection that writes.
+type writer struct {
+	conn  *conn
+	trees *trees
+	log   *slog.Logger
+	done  chan struct{} // closed once the goroutine has ended
+
+	mu       sync.RWMutex // held by those who send
+	closed   bool
+	requests chan *request
+}
+
+// request is one call, from its arrival to its answer.
+type request struct {
+	ctx    context.Context // the caller's; asked only whether there still is one
+	run    func(context.Context, *tx) error
+	err    error      // what run came to
+	answer chan error // of 1, so that nobody need be there to take it
+}
+
+// tx is what a call sees of its transaction.
+type tx struct {
+	*conn
+	trees *trees
+}
+
+var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")
+
+func newWriter(c *conn, log *slog.Logger) *writer {
+	w := &writer{conn: c, trees: newTrees(c), log: log, done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
+	go w.loop()
+	return w
+}
+
+// do has the writer run a call and returns what came of it, once that is
+// durable. If ctx ends first, do returns its cause at once; the call then does
+// not happen if it had not begun, and comes to its end if it had.
+func (w *writer) do(ctx context.Context, run func(context.Context, *tx) error) error {
+	r := &request{ctx: ctx, run: run, answer: make(chan error, 1)}
+	if err := w.send(r); err != nil {
+		return err
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *writer) send(r *request) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return errClosed
+	}
+	select {
+	case w.requests <- r:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// close lets in no more calls and waits until those that are in are answered.
+func (w *writer) close() {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.requests)
+	}
+	w.mu.Unlock()
+	<-w.done
+}
+
+func (w *writer) loop() {
+	defer close(w.done)
+	for r := range w.requests {
+		w.batch(r)
+	}
+}
+
+// batch runs first and whatever else is waiting in one transaction.
+func (w *writer) batch(first *request) {
+	ctx := context.Background() // the writer's own: no caller's end interrupts it
+	var ran []*request
+	lost := w.begin(ctx)
+	if lost != nil {
+		ran = append(ran, first)
+	}
+	start := time.Now() //nolint:forbidigo // paces the batch, decides nothing
+	for r := first; lost == nil && r != nil; r = w.next(len(ran), start) {
+		ran = append(ran, r)
+		lost = w.savepoint(ctx, r)
+	}
+	if lost == nil {
+		lost = w.commit(ctx)
+	}
+	if lost != nil {
+		w.abandon(ctx, lost, len(ran))
+	}
+	for _, r := range ran {
+		if lost != nil {
+			r.err = fault.Unavailable.Errorf(lost, "The database can't be written now; try again later")
+		}
+		r.answer <- r.err
+	}
+}
+
+// next is a call for the batch, if one is waiting and the batch has room.
+func (w *writer) next(have int, start time.Time) *request {
+	if have >= maxBatch || time.Since(start) > maxBatchTime {
+		return nil
+	}
+	select {
+	case r := <-w.requests: // nil when closed and empty
+		return r
+	default:
+		return nil
+	}
+}
+
+func (w *writer) begin(ctx context.Context) error {
+	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
+}
+
+// savepoint runs a call by itself. What it came to is in r.err; an error of
+// savepoint says that the whole transaction is lost.
+func (w *writer) savepoint(ctx context.Context, r *request) error {
+	if r.err = context.Cause(r.ctx); r.err != nil {
+		return nil // nobody waits for it any more
+	}
+	if _, err := w.conn.exec(ctx, "SAVEPOINT call"); err != nil {
+		return fmt.Errorf("begin a savepoint: %w", err)
+	}
+	w.trees.mark()
+	if r.err = w.fenced(ctx, r.run); r.err != nil {
+		w.trees.back()
+		// SQLite ends the transaction itself after some errors, such as a full
+		// disk; there is no savepoint any more then.
+		if _, err := w.conn.exec(ctx, "ROLLBACK TO call"); err != nil {
+			return errors.Join(r.err, err)
+		}
+	}
+	if _, err := w.conn.exec(ctx, "RELEASE call"); err != nil {
+		return fmt.Errorf("end a savepoint: %w", err)
+	}
+	return nil
+}
+
+// fenced makes a panic of a call the failure of that call.
+func (w *writer) fenced(ctx context.Context, run func(context.Context, *tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.ErrorContext(ctx, "a database call panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return run(ctx, &tx{conn: w.conn, trees: w.trees})
+}
+
+// commit numbers the batch's audit entries and commits all of it.
+func (w *writer) commit(ctx context.Context) error {
+	if err := w.trees.integrate(ctx); err != nil {
+		return err
+	}
+	if _, err := w.conn.exec(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	w.trees.committed()
+	return nil
+}
+
+// abandon makes the connection fit for the next batch after this one is lost.
+func (w *writer) abandon(ctx context.Context, lost error, calls int) {
+	w.log.ErrorContext(ctx, "database writes were lost and their callers told so", "calls", calls, "err", lost)
+	w.trees.forget()
+	// It fails where SQLite has ended the transaction already.
+	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
+		w.log.DebugContext(ctx, "no transaction to roll back", "err", err)
+	}
+}
