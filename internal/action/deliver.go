@@ -106,6 +106,7 @@ func (e *Engine) renew(ctx context.Context, tenant string, dev device.ID, id ID,
 // An action that has ended meanwhile is a fault.BadRequest: the device must be
 // told that it is closed.
 func (e *Engine) Begun(ctx context.Context, tenant string, dev device.ID, m wire.Begun) error {
+	e.Logger.InfoContext(ctx, "attempt begun", "action", m.Action, "device", dev, "attempt", m.Attempt)
 	return e.report(ctx, tenant, dev, m.Action, m.Attempt, func(a Action, now time.Time) (Action, []audit.Entry, error) {
 		if a.Acked == a.Attempt {
 			return a, nil, nil // told twice
@@ -249,7 +250,7 @@ type SealedPackage struct {
 // transaction. An action that has ended otherwise, or is in another attempt, is
 // a fault.BadRequest, and the package is not its.
 func (e *Engine) Sealed(ctx context.Context, tenant string, dev device.ID, id ID, attempt int, p SealedPackage) (Action, error) {
-	return e.change(ctx, tenant, id, func(a Action) (Action, []audit.Entry, error) {
+	done, err := e.change(ctx, tenant, id, func(a Action) (Action, []audit.Entry, error) {
 		switch {
 		case a.Device != dev:
 			return a, nil, fault.NotFound.Errorf(nil, "Machine action %s was not found", clip(id))
@@ -276,6 +277,10 @@ func (e *Engine) Sealed(ctx context.Context, tenant string, dev device.ID, id ID
 			Detail: "sha256:" + p.SHA256,
 		}, e.server(tenant).Hidden(""))}, nil
 	})
+	if err == nil {
+		e.Logger.InfoContext(ctx, "package sealed", "action", id, "device", dev, "attempt", attempt, "bytes", p.Size, "takenMs", done.TakenMs)
+	}
+	return done, err
 }
 
 // Sweep ends the actions whose time has run out, and returns how many.

@@ -112,7 +112,7 @@ type LogPage struct {
 }
 
 // MaxLogPage is the most entries of one page.
-const MaxLogPage = 10_000
+const MaxLogPage = 1000
 
 // ReadLog returns entries of the tenant's audit log from index from on, under a
 // checkpoint of the log as it stands. Beginning to read is an entry itself.
