@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,18 +29,17 @@ var (
 
 // changing are the values of changingColumns.
 func changing(a action.Action) []any {
-	v := []any{
-		a.Status, ticks(a.Updated), ticks(a.Touched), ticksOrNull(a.Due), a.Attempt, a.Acked, ticksOrNull(a.Begun),
-		a.Stage, a.Items, a.Of, a.Bytes, a.TakenMs,
-		nil, nil, nil, a.ErrorHResult, a.Trouble, nil, nil, nil, nil, nil,
-	}
+	cancel, sealed := []any{nil, nil, nil}, []any{nil, nil, nil, nil, nil}
 	if c := a.Cancel; c != nil {
-		copy(v[12:], []any{c.Requestor, c.Comment, ticks(c.Time)})
+		cancel = []any{c.Requestor, c.Comment, ticks(c.Time)}
 	}
 	if p := a.Package; p != nil {
-		copy(v[17:], []any{p.Upload, p.SHA256, p.Size, ticks(p.Sealed), blob(p.Receipt)})
+		sealed = []any{p.Upload, p.SHA256, p.Size, ticks(p.Sealed), blob(p.Receipt)}
 	}
-	return v
+	return slices.Concat([]any{
+		a.Status, ticks(a.Updated), ticks(a.Touched), ticksOrNull(a.Due), a.Attempt, a.Acked, ticksOrNull(a.Begun),
+		a.Stage, a.Items, a.Of, a.Bytes, a.TakenMs,
+	}, cancel, []any{a.ErrorHResult, a.Trouble}, sealed)
 }
 
 // scanAction scans a row of selectAction.

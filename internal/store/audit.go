@@ -122,22 +122,15 @@ func leafOf(ctx context.Context, c *conn, tenant string, id int64) (audit.Proved
 	return l, nil
 }
 
-// Logged is an entry of the log, with what only the server knows of it.
-type Logged struct {
-	Index   int64 // its leaf's number in the tree, from 0
-	Leaf    []byte
-	Opening audit.Opening
-}
-
 // MaxLogged is the most entries that one call of AuditEntries returns: about
-// 1 MiB of usual ones.
-const MaxLogged = 1000
+// 10 MiB of usual ones.
+const MaxLogged = 10_000
 
 // AuditEntries returns entries in the order of their leaves, the first one that
 // of number from, at most top (0: MaxLogged).
-func (s *Store) AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]Logged, error) {
-	return read(ctx, s, "audit entries of "+tenant, func(ctx context.Context, c *conn) ([]Logged, error) {
-		return all(ctx, c, func(r row) (l Logged, err error) {
+func (s *Store) AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error) {
+	return read(ctx, s, "audit entries of "+tenant, func(ctx context.Context, c *conn) ([]audit.Logged, error) {
+		return all(ctx, c, func(r row) (l audit.Logged, err error) {
 			err = r.Scan(&l.Index, &l.Leaf, fromText{&l.Opening})
 			return l, err
 		}, "SELECT leaf, bytes, opening FROM audit_entries WHERE tenant = ? AND leaf >= ? ORDER BY leaf LIMIT ?",

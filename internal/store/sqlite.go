@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -61,8 +62,11 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		dialect: sqliteDialect,
 		writer:  newWriter(newConn(wconn, sqliteDialect), o.Log),
 		reader:  newConn(rdb, sqliteDialect),
-		close:   func() error { return errors.Join(rdb.Close(), wconn.Close(), wdb.Close()) },
 	}
+	s.close = sync.OnceValue(func() error {
+		s.writer.close()
+		return errors.Join(rdb.Close(), wconn.Close(), wdb.Close())
+	})
 	if _, err := all(ctx, s.reader, value[int], "SELECT 1 FROM tenants LIMIT 1"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

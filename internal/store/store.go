@@ -23,7 +23,7 @@ type Store struct {
 	dialect dialect
 	writer  *writer
 	reader  *conn
-	close   func() error // the connections
+	close   func() error
 }
 
 // Open opens the database, makes it if there is none, and brings its schema up
@@ -42,12 +42,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close lets the writes that were begun come to their end, refuses new ones,
-// and closes the database.
-func (s *Store) Close() error {
-	s.writer.close()
-	return s.close()
-}
+// Close lets the writes that are waiting come to their end, refuses new ones,
+// and closes the database. A second Close returns what the first one did.
+func (s *Store) Close() error { return s.close() }
 
 // write runs a transaction that may change things; what says for an error what
 // it was about.

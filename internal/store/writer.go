@@ -85,12 +85,11 @@ func (w *writer) send(r *request) error {
 }
 
 // close lets in no more calls and waits until those that are in are answered.
+// It is called once.
 func (w *writer) close() {
 	w.mu.Lock()
-	if !w.closed {
-		w.closed = true
-		close(w.requests)
-	}
+	w.closed = true
+	close(w.requests)
 	w.mu.Unlock()
 	<-w.done
 }

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"runtime"
+)
+
+// Exec runs a statement as a call of its own.
+func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
+	return s.writer.do(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, query, args...)
+		return err
+	})
+}
+
+// Hold runs a call that ends once n others wait, so that they are of its batch.
+func (s *Store) Hold(ctx context.Context, n int, then func(exec func(query string, args ...any) error) error) error {
+	return s.writer.do(ctx, func(ctx context.Context, t *tx) error {
+		for len(s.writer.requests) < n {
+			runtime.Gosched()
+		}
+		return then(func(query string, args ...any) error {
+			_, err := t.exec(ctx, query, args...)
+			return err
+		})
+	})
+}
+
+// ReaderExec runs a statement on a connection for reading.
+func (s *Store) ReaderExec(ctx context.Context, query string, args ...any) error {
+	_, err := s.reader.exec(ctx, query, args...)
+	return err
+}
+
+// Queries are those that were run so far.
+func (s *Store) Queries() []string {
+	var list []string
+	for _, c := range []*conn{s.reader, s.writer.conn} {
+		c.mu.Lock()
+		for q := range c.stmts {
+			list = append(list, q)
+		}
+		c.mu.Unlock()
+	}
+	return list
+}
+
+// Numbered puts a query into the words of a dialect with numbered parameters.
+func Numbered(query string) string { return dialect{numbered: true}.text(query) }

@@ -1,0 +1,395 @@
+package storetest
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"swab/internal/action"
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/fault"
+	"swab/internal/keys"
+	"swab/internal/store"
+	"swab/internal/vault"
+)
+
+func tokenCounts(t *testing.T, s *store.Store) {
+	tenant := newTenant(t, s, 1)
+	newToken(t, s, tenant, "three", func(e *auth.Enrollment) { e.Left = 3 })
+	var (
+		all sync.WaitGroup
+		in  atomic.Int64
+	)
+	for n := range 12 {
+		all.Go(func() {
+			d := newDevice(n)
+			_, err := s.Enrol(t.Context(), tokenOf("three"), d, func(tenant string) audit.Entry { return entry(audit.ActEnrol, tenant, d.ID) })
+			if err == nil {
+				in.Add(1)
+				return
+			}
+			wantFault(t, fmt.Sprint("device ", n), err, fault.Unauthorized, "The enrolment token is used up; ask for another")
+		})
+	}
+	all.Wait()
+	list, err := s.Devices(t.Context(), tenant, 0, 0)
+	if err != nil || len(list) != 3 || in.Load() != 3 {
+		t.Errorf("%d devices were admitted, %d are enrolled, %v; want 3", in.Load(), len(list), err)
+	}
+	checkLog(t, s, tenant, 4)
+	// One of them lost its answer: it gets it again, though the token is used up.
+	d := list[0]
+	again, err := s.Enrol(t.Context(), tokenOf("three"), device.Device{ID: d.ID, Keys: d.Keys}, nil)
+	if diff := cmp.Diff(d, again); err != nil || diff != "" {
+		t.Errorf("the same key again: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func tokenIsRefused(t *testing.T, s *store.Store) {
+	tenant := newTenant(t, s, 1)
+	newToken(t, s, tenant, "none", func(e *auth.Enrollment) { e.Left = 0 })
+	newToken(t, s, tenant, "expired", func(e *auth.Enrollment) { e.Expires = at(-1_000_000) })
+	newToken(t, s, tenant, "revoked", func(e *auth.Enrollment) { e.Revoked = true })
+	newToken(t, s, tenant, "good", func(e *auth.Enrollment) { e.Expires = at(1_000_000_000) })
+	for _, token := range []string{"none", "expired", "revoked", "never heard of"} {
+		d := newDevice(1)
+		_, err := s.Enrol(t.Context(), tokenOf(token), d, func(string) audit.Entry {
+			t.Error("an entry was asked for")
+			return audit.Entry{}
+		})
+		wantFault(t, token, err, fault.Unauthorized, "")
+	}
+	wrong := newDevice(1)
+	wrong.ID = newDevice(2).ID
+	if _, err := s.Enrol(t.Context(), tokenOf("good"), wrong, nil); err == nil {
+		t.Error("a device was enrolled under an id that is not its key's")
+	}
+	if d := enrol(t, s, "good", 1); d.Tenant != tenant {
+		t.Errorf("enrolled in %q, want %q", d.Tenant, tenant)
+	}
+	checkLog(t, s, tenant, 2)
+}
+
+func sameKeyEnrolsOnce(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	other := newTenant(t, s, 2)
+	newToken(t, s, w.tenant, "two", func(e *auth.Enrollment) { e.Left = 2 })
+	newToken(t, s, other, "elsewhere", nil)
+	d := w.device
+	want := newDevice(1)
+	want.Tenant, want.Tags = w.tenant, []string{"web", "Zürich"}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("enrolled device (-want +got):\n%s", diff)
+	}
+	changed := newDevice(1)
+	changed.Facts.Name, changed.FirstSeen = "renamed", at(100)
+	for range 3 { // more often than the token counts
+		got, err := s.Enrol(t.Context(), tokenOf("two"), changed, nil)
+		if diff := cmp.Diff(d, got); err != nil || diff != "" {
+			t.Errorf("the same key again: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	enrol(t, s, "two", 2)
+	enrol(t, s, "two", 3)
+	_, err := s.Enrol(t.Context(), tokenOf("elsewhere"), newDevice(1), nil)
+	wantFault(t, "the same key in another tenant", err, fault.Forbidden, "")
+}
+
+func devicesAreFound(t *testing.T, s *store.Store) {
+	tenant, other := newTenant(t, s, 1), newTenant(t, s, 2)
+	newToken(t, s, tenant, "token", nil)
+	newToken(t, s, other, "other", nil)
+	admit := func(token, name string, n int) device.ID {
+		d := newDevice(n)
+		d.Facts.Name = name
+		got, err := s.Enrol(t.Context(), tokenOf(token), d, func(tenant string) audit.Entry { return entry(audit.ActEnrol, tenant, d.ID) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.ID
+	}
+	web := admit("token", "web.example.org", 1)
+	bare := admit("token", "web", 2)
+	web2 := admit("token", "web.example.com", 3)
+	db := admit("token", "db.example.org", 4)
+	twin := admit("other", "web.example.org", 5)
+	for _, test := range []struct {
+		tenant, name string
+		want         []device.ID
+	}{
+		{tenant, "WEB.example.org", []device.ID{web}},
+		{tenant, "web", []device.ID{bare, web2, web}}, // by full name first, then as seen last
+		{tenant, "DB", []device.ID{db}},
+		{tenant, string(db), []device.ID{db}},
+		{tenant, "we", nil},
+		{tenant, "", nil},
+		{tenant, "w%", nil},
+		{tenant, string(twin), nil},
+		{other, "web", []device.ID{twin}},
+	} {
+		list, err := s.FindDevices(t.Context(), test.tenant, test.name)
+		var got []device.ID
+		for _, d := range list {
+			got = append(got, d.ID)
+		}
+		if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
+			t.Errorf("FindDevices(%q): %v (-want +got):\n%s", test.name, err, diff)
+		}
+	}
+	list, err := s.Devices(t.Context(), tenant, 2, 1)
+	if err != nil || len(list) != 2 || list[0].ID != web2 || list[1].ID != bare {
+		t.Errorf("Devices(2, 1) = %v, %v; want the second and third newest", list, err)
+	}
+}
+
+func deviceFacts(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	want := w.device
+	want.Facts = device.Facts{
+		Name: "new.example.net", System: device.Darwin, Platform: "macOS", Version: "15.1", Build: 24, Arch: "arm64", BootID: "b2", AgentVersion: "2",
+		AgentSHA256: "", Addresses: nil, LastAddress: "",
+	}
+	want.Catalog, want.External, want.LastSeen = "sha256:2", "2001:db8::1", at(500)
+	said := want
+	said.ID, said.Tenant, said.Tags, said.Revoked, said.FirstSeen = "", "", nil, true, at(9) // not a device's to say
+	if err := s.Seen(t.Context(), w.tenant, w.device.ID, said); err != nil {
+		t.Fatal(err)
+	}
+	for what, get := range map[string]func() (device.Device, error){
+		"Device":     func() (device.Device, error) { return s.Device(t.Context(), w.tenant, w.device.ID) },
+		"DeviceByID": func() (device.Device, error) { return s.DeviceByID(t.Context(), w.device.ID) },
+	} {
+		got, err := get()
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", what, err, diff)
+		}
+	}
+	if list, err := s.FindDevices(t.Context(), w.tenant, "new"); err != nil || len(list) != 1 {
+		t.Errorf("the new host name finds %d devices, %v", len(list), err)
+	}
+	if list, err := s.FindDevices(t.Context(), w.tenant, "host1"); err != nil || len(list) != 0 {
+		t.Errorf("the old host name finds %d devices, %v", len(list), err)
+	}
+}
+
+func tenantsAreApart(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	a := w.create(t, newAction(w.device, 1))
+	app := auth.App{Tenant: w.tenant, ID: id(0xd, 1), Name: "app"}
+	if err := s.CreateApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	other := newTenant(t, s, 2)
+	ctx, dev, absent := t.Context(), w.device.ID, newDevice(77).ID
+	touch := func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil }
+	for what, call := range map[string]func(tenant, action string, dev device.ID, app string) error{
+		"Machine action %[1]s was not found": func(tenant, action string, _ device.ID, _ string) error {
+			_, err := s.Action(ctx, tenant, action)
+			return err
+		},
+		"Machine action %[1]s was not found ": func(tenant, action string, _ device.ID, _ string) error {
+			_, err := s.ChangeAction(ctx, tenant, action, touch)
+			return err
+		},
+		"Machine %[2]s was not found": func(tenant, _ string, dev device.ID, _ string) error {
+			_, err := s.Device(ctx, tenant, dev)
+			return err
+		},
+		"Machine %[2]s was not found ": func(tenant, _ string, dev device.ID, _ string) error {
+			return s.Seen(ctx, tenant, dev, w.device)
+		},
+		"Application %[3]s was not found": func(tenant, _ string, _ device.ID, app string) error {
+			_, err := s.App(ctx, tenant, app)
+			return err
+		},
+	} {
+		say := func(format, action string, dev device.ID, app string) string {
+			if format[len(format)-1] == ' ' {
+				format = format[:len(format)-1]
+			}
+			return fmt.Sprintf(format+"%.0[1]s%.0[2]s%.0[3]s", action, dev, app)
+		}
+		if err := call(w.tenant, a.ID, dev, app.ID); err != nil {
+			t.Errorf("%q: in its own tenant: %v", what, err)
+		}
+		wantFault(t, "another tenant's", call(other, a.ID, dev, app.ID), fault.NotFound, say(what, a.ID, dev, app.ID))
+		wantFault(t, "nobody's", call(w.tenant, id(9, 9), absent, id(9, 8)), fault.NotFound, say(what, id(9, 9), absent, id(9, 8)))
+	}
+	_, err := s.DeviceByID(ctx, absent)
+	wantFault(t, "nobody's", err, fault.NotFound, "Machine "+string(absent)+" was not found")
+	_, err = s.Head(ctx, id(9, 9))
+	wantFault(t, "no tenant's log", err, fault.NotFound, "")
+	if list, err := s.Actions(ctx, other, action.Query{}); err != nil || len(list) != 0 {
+		t.Errorf("another tenant's list has %d actions, %v", len(list), err)
+	}
+	if list, err := s.Actions(ctx, other, action.Query{Device: dev}); err != nil || len(list) != 0 {
+		t.Errorf("another tenant's list of the device has %d actions, %v", len(list), err)
+	}
+	if _, ok, err := s.ActiveAction(ctx, other, dev); err != nil || ok {
+		t.Errorf("another tenant sees the active action: %v, %v", ok, err)
+	}
+	if list, err := s.Devices(ctx, other, 0, 0); err != nil || len(list) != 0 {
+		t.Errorf("another tenant's list has %d devices, %v", len(list), err)
+	}
+	if list, err := s.UploadsOf(ctx, other, a.ID); err != nil || len(list) != 0 {
+		t.Errorf("another tenant sees %d uploads, %v", len(list), err)
+	}
+	alien := newAction(w.device, 5)
+	alien.Tenant = other
+	if _, err := s.CreateAction(ctx, alien, entry(audit.ActCollect, alien.ID, alien.Device)); err == nil {
+		t.Error("an action was created for a device of another tenant")
+	}
+	checkLog(t, s, other, 1)
+}
+
+func appsAndTenants(t *testing.T, s *store.Store) {
+	if list, err := s.Tenants(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("Tenants() of an empty store = %v, %v", list, err)
+	}
+	second, first := newTenant(t, s, 2), newTenant(t, s, 1)
+	list, err := s.Tenants(t.Context())
+	want := []auth.Tenant{{ID: first, Name: "tenant 1", Created: at(1)}, {ID: second, Name: "tenant 2", Created: at(2)}}
+	if diff := cmp.Diff(want, list); err != nil || diff != "" {
+		t.Errorf("Tenants(): %v (-want +got):\n%s", err, diff)
+	}
+	app := auth.App{
+		Tenant: first, ID: id(0xd, 1), Name: "siem", Roles: []string{auth.CollectForensics, auth.ReadAll}, Created: at(3),
+		Secrets: []auth.Secret{{ID: "s1", Hash: tokenOf("s1")}, {ID: "s2", Hash: tokenOf("s2"), Expires: at(4)}},
+	}
+	if err := s.CreateApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.App(t.Context(), first, app.ID)
+	if diff := cmp.Diff(app, got); err != nil || diff != "" {
+		t.Errorf("App(): %v (-want +got):\n%s", err, diff)
+	}
+	if err := s.CreateApp(t.Context(), app); err == nil {
+		t.Error("an application was created twice")
+	}
+	app.Tenant = second // the same client id in another tenant is another application
+	app.Secrets = nil
+	if err := s.CreateApp(t.Context(), app); err != nil {
+		t.Error(err)
+	}
+	if err := s.CreateTenant(t.Context(), auth.Tenant{ID: first, Name: "again"}, entry(audit.ActStart, first, "")); err == nil {
+		t.Error("a tenant was created twice")
+	}
+	checkLog(t, s, first, 1)
+}
+
+func keysAreKept(t *testing.T, s *store.Store) {
+	if list, err := s.Keys(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("Keys() of an empty store = %v, %v", list, err)
+	}
+	public := ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)
+	want := []keys.Record{
+		{Purpose: keys.AuditLog, ID: "b", From: at(1), To: at(5), Public: public, Sealed: []byte{1, 0, 2}},
+		{Purpose: keys.AuditLog, ID: "a", From: at(2), Public: public, Sealed: []byte{3}, Succeed: []byte("statement")},
+		{Purpose: keys.Link, ID: "c", From: at(1), Sealed: []byte{4}},
+		{Purpose: keys.Recovery, ID: "d", From: at(1), Public: public},
+	}
+	for _, n := range shuffled(len(want)) {
+		if err := s.AddKey(t.Context(), want[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Keys(t.Context())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Keys(): %v (-want +got):\n%s", err, diff)
+	}
+	if err := s.AddKey(t.Context(), want[0]); err == nil {
+		t.Error("a key was added twice")
+	}
+}
+
+func newUpload(a action.Action, n, attempt int) vault.Upload {
+	return vault.Upload{
+		ID: fmt.Sprintf("%032x", n), Tenant: a.Tenant, Device: a.Device, Action: a.ID, Attempt: attempt, State: vault.Receiving,
+		Length: -1, Limit: 1 << 34, Created: at(n), Updated: at(n),
+	}
+}
+
+func uploadsAreKept(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	a := w.create(t, newAction(w.device, 1))
+	u1, u2 := newUpload(a, 1, 1), newUpload(a, 2, 2)
+	for _, u := range []vault.Upload{u2, u1} {
+		if err := s.CreateUpload(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.UploadsOf(t.Context(), w.tenant, a.ID)
+	if diff := cmp.Diff([]vault.Upload{u1, u2}, list); err != nil || diff != "" {
+		t.Errorf("UploadsOf(): %v (-want +got):\n%s", err, diff)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := s.ChangeUpload(t.Context(), u1.ID, func(u vault.Upload) (vault.Upload, error) {
+				u.Offset += 8 << 20
+				return u, nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	u1.Offset, u1.Length, u1.State, u1.SHA256, u1.Reason, u1.Updated = 160<<20, 160<<20, vault.Quarantined, "ff", "names escape", at(9).Add(time.Microsecond)
+	got, err := s.ChangeUpload(t.Context(), u1.ID, func(u vault.Upload) (vault.Upload, error) {
+		if u.Offset != u1.Offset {
+			t.Errorf("offset = %d, want %d: each chunk counts", u.Offset, u1.Offset)
+		}
+		return u1, nil
+	})
+	read, readErr := s.Upload(t.Context(), u1.ID)
+	if got != u1 || read != u1 || err != nil || readErr != nil {
+		t.Errorf("ChangeUpload() = %+v, %v; Upload() = %+v, %v; want %+v", got, err, read, readErr, u1)
+	}
+	for what, change := range map[string]func(*vault.Upload){
+		"device": func(u *vault.Upload) { u.Device = "x" }, "action": func(u *vault.Upload) { u.Action = "x" },
+		"attempt": func(u *vault.Upload) { u.Attempt++ }, "limit": func(u *vault.Upload) { u.Limit++ },
+	} {
+		if _, err := s.ChangeUpload(t.Context(), u1.ID, func(u vault.Upload) (vault.Upload, error) { change(&u); return u, nil }); err == nil {
+			t.Errorf("the upload's %s was changed", what)
+		}
+	}
+	if _, err := s.ChangeUpload(t.Context(), u1.ID, func(u vault.Upload) (vault.Upload, error) { return u, errEnded }); err != errEnded {
+		t.Errorf("the function's error came back as %v", err)
+	}
+	_, err = s.Upload(t.Context(), "nosuch")
+	wantFault(t, "no upload", err, fault.NotFound, "Upload nosuch was not found")
+	_, err = s.ChangeUpload(t.Context(), "nosuch", nil)
+	wantFault(t, "no upload", err, fault.NotFound, "Upload nosuch was not found")
+	in, err := s.UploadsIn(t.Context(), vault.Receiving, 0)
+	if diff := cmp.Diff([]vault.Upload{u2}, in); err != nil || diff != "" {
+		t.Errorf("UploadsIn(): %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func oneUploadIsSealed(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	a := w.create(t, newAction(w.device, 1))
+	seal := func(u vault.Upload) (vault.Upload, error) { u.State = vault.Sealed; return u, nil }
+	for n := range 2 {
+		if err := s.CreateUpload(t.Context(), newUpload(a, n, n+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.ChangeUpload(t.Context(), fmt.Sprintf("%032x", 0), seal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ChangeUpload(t.Context(), fmt.Sprintf("%032x", 1), seal); err == nil {
+		t.Error("two uploads of one action were sealed")
+	}
+	list, err := s.UploadsOf(t.Context(), w.tenant, a.ID)
+	if err != nil || len(list) != 2 || list[0].State != vault.Sealed || list[1].State != vault.Receiving {
+		t.Errorf("UploadsOf() = %+v, %v", list, err)
+	}
+}
