@@ -30,6 +30,8 @@ const (
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
 	ActKey     Act = "key.make"        // a server key was made or succeeded; Detail: its id
 	ActRead    Act = "audit.read"      // the log was read by a person or program
+	ActForeign Act = "device.foreign"  // a device named an action or upload that is not its own
+	ActTwice   Act = "device.twice"    // two live agents hold one device's key
 )
 
 // Results of an act.

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"swab/internal/action"
+	"swab/internal/fault"
+	"swab/internal/vault"
+)
+
+// sweepBatch bounds the uploads of one state that one sweep looks at.
+const sweepBatch = 1000
+
+// Sweep does again what may have been lost: it offers devices what they have
+// not answered, judges uploads that are complete, and ends uploads whose
+// attempt is over. The server calls it every 30 s and once at its start.
+func (g *Gateway) Sweep(ctx context.Context) error {
+	for _, c := range g.table.all() {
+		c.mu.Lock()
+		due := c.offered.action != "" || len(c.watched) > 0
+		c.mu.Unlock()
+		if due {
+			g.Wake(c.device)
+		}
+	}
+	complete, err := g.vault.UploadsIn(ctx, vault.Complete, sweepBatch)
+	if err != nil {
+		return fmt.Errorf("look for complete uploads: %w", err)
+	}
+	for _, u := range complete {
+		g.judge(u)
+	}
+	receiving, err := g.vault.UploadsIn(ctx, vault.Receiving, sweepBatch)
+	if err != nil {
+		return fmt.Errorf("look for open uploads: %w", err)
+	}
+	for _, u := range receiving {
+		if e := g.sweepUpload(ctx, u); e != nil {
+			err = errors.Join(err, fmt.Errorf("end upload %s of action %s: %w", u.ID, u.Action, e))
+		}
+	}
+	return err
+}
+
+// sweepUpload ends an upload whose attempt will not go on with it.
+func (g *Gateway) sweepUpload(ctx context.Context, u vault.Upload) error {
+	a, err := g.engine.Get(ctx, server(u.Tenant), u.Action)
+	if errors.Is(err, fault.NotFound) {
+		_, err = g.vault.Keep(ctx, u.ID, "its action is not known")
+		return err
+	}
+	if err != nil || takes(a, u) {
+		return err
+	}
+	return g.late(ctx, u, a)
+}
+
+// ActionEnded puts away what the attempts of an action delivered that ended
+// without a package. It does not block; what it does not come to, Sweep does.
+func (g *Gateway) ActionEnded(a action.Action) {
+	if a.Status == action.Succeeded {
+		return
+	}
+	g.do(func() {
+		ctx, cancel := context.WithTimeout(g.life, g.times.Work)
+		defer cancel()
+		if err := g.putAway(ctx, a); err != nil && g.life.Err() == nil {
+			g.log.ErrorContext(ctx, "put away what an action delivered", "action", a.ID, "device", a.Device, "err", err)
+		}
+	})
+}
+
+func (g *Gateway) putAway(ctx context.Context, a action.Action) error {
+	if a.Status == action.Cancelled {
+		return g.vault.Discard(ctx, a.Tenant, a.ID)
+	}
+	all, err := g.vault.UploadsOf(ctx, a.Tenant, a.ID)
+	for _, u := range all {
+		if u.State == vault.Receiving {
+			err = errors.Join(err, g.late(ctx, u, a))
+		}
+	}
+	return err
+}

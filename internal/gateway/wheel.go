@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"swab/internal/wire"
+)
+
+var (
+	errSilent = errors.New("nothing was heard from the device for too long")
+	errCut    = errors.New("the device did not end a message that it began")
+	errHello  = errors.New("the device did not say hello in time")
+)
+
+// pingers bounds the pings that are being written at once: a peer that does not
+// read holds one up until its deadline.
+const pingers = 32
+
+// turnWheel looks at one spoke of the table after another, so that each
+// connection is looked at once in Times.Ping, by one timer for all of them.
+func (g *Gateway) turnWheel() {
+	tick := time.NewTicker(max(g.times.Ping/spokes, time.Millisecond))
+	defer tick.Stop()
+	slots := make(chan struct{}, pingers)
+	var part []*conn
+	for at := 0; ; at++ {
+		select {
+		case <-g.life.Done():
+			return
+		case <-tick.C:
+		}
+		part = g.table.in(at%spokes, part)
+		for _, c := range part {
+			if !g.overdue(c) {
+				select {
+				case slots <- struct{}{}:
+				case <-g.life.Done():
+					return
+				}
+				g.do(func() {
+					defer func() { <-slots }()
+					g.put(c, ws.CompiledPing)
+				})
+			}
+		}
+		clear(part) // a connection that ended must not be held
+	}
+}
+
+// overdue ends a connection whose time has run out in some way, and says whether
+// it did. What is due before the wheel comes round again ends now.
+func (g *Gateway) overdue(c *conn) bool {
+	now := g.now()
+	ms := now.UnixMilli()
+	switch p := c.phase.Load(); {
+	case p >= leaving:
+		return true // its own timer ends it
+	case ms-c.heard.Load() > g.times.Idle.Milliseconds():
+		g.drop(c, errSilent)
+	case c.cut.Load() != 0 && ms-c.cut.Load() > g.times.Ping.Milliseconds():
+		g.drop(c, errCut)
+	case p == greeting && ms-c.since > g.times.Hello.Milliseconds():
+		g.drop(c, errHello)
+	case now.Add(g.times.Ping).Unix() >= c.expires:
+		g.do(func() { g.leave(c, wire.ByeExpired) })
+	default:
+		return false
+	}
+	return true
+}
