@@ -1,0 +1,390 @@
+package evidence
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"swab/internal/catalog"
+)
+
+const (
+	// maxHeld is how much compressed data an open entry keeps in memory; with
+	// more, it takes the ZIP for itself.
+	maxHeld = 1 << 20
+
+	// maxHeldAll bounds what all open entries keep together: beyond, whoever
+	// adds more writes its own out.
+	maxHeldAll = 4 << 20
+
+	// MaxEntries is the most entries that a package has.
+	MaxEntries = 200_000
+)
+
+// Writer writes a package, forwards, into a stream that need not seek. Its
+// methods, and those of the tables and streams it gives out, may be called from
+// several goroutines at once. An error of the stream is remembered, and returned
+// from then on by every call.
+type Writer struct {
+	now    func() time.Time
+	packer packer
+	held   atomic.Int64 // compressed bytes in memory, of all open entries
+	twins  atomic.Int64 // of those, what CSV twins keep
+	off    atomic.Int64 // bytes written
+
+	mu      sync.Mutex // guards what follows
+	free    *sync.Cond // owner became nil
+	owner   *part      // the entry in the middle of which the ZIP stands
+	open    int        // tables and streams not closed yet
+	names   *names
+	dir     []header
+	entries []Entry
+	err     error
+
+	out io.Writer // the owner's alone
+	buf []byte    // for headers, likewise
+}
+
+// NewWriter returns a writer of one package. Nothing is written before the first
+// entry; now gives the times of the entries that have no time of their own.
+func NewWriter(w io.Writer, now func() time.Time) *Writer {
+	z := &Writer{now: now, names: newNames(), out: w}
+	z.free = sync.NewCond(&z.mu)
+	for _, name := range reservedPaths {
+		z.names.claim(name)
+	}
+	return z
+}
+
+// Names of the entries that the writer makes itself.
+const (
+	readmePath   = "README.txt"
+	planPath     = "plan.json"
+	summaryPath  = "Forensics Collection Summary.csv"
+	xlsPath      = "CollectionSummaryReport.xls"
+	manifestPath = "manifest.json"
+	listPath     = "entries.jsonl"
+	envelopePath = "manifest.dsse"
+)
+
+var reservedPaths = []string{readmePath, planPath, summaryPath, xlsPath, listPath, manifestPath, envelopePath}
+
+// Bytes is how much of the package is written so far.
+func (w *Writer) Bytes() int64 { return w.off.Load() }
+
+// Err is the error that ended the writing, or nil.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = fmt.Errorf("write package at byte %d: %w", w.off.Load(), err)
+	}
+}
+
+// claim reserves a name for an entry, altered where it is taken or unsafe.
+func (w *Writer) claim(path string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.names.unique(safePath(path))
+}
+
+// part is an entry on its way into the ZIP.
+type part struct {
+	body
+	entry  Entry
+	header header
+	began  bool   // its local header is out, and the ZIP is its own
+	table  *Table // whose part it is; nil for what can't be cut
+}
+
+// take makes the ZIP p's own. A table that has it cedes it, at a row's end: its
+// entry ends there, and it goes on in another part. Anything else is waited for.
+//
+// The caller may hold its own table's lock while it waits for that of the owner.
+// No circle can come of it: whoever waits here is not the owner, and saw the one
+// it waits for as the owner after that one's own last wait had ended.
+func (w *Writer) take(p *part) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.owner != nil {
+		o := w.owner
+		if o.table == nil {
+			w.free.Wait()
+			continue
+		}
+		w.mu.Unlock()
+		o.table.cede(o)
+		w.mu.Lock()
+	}
+	w.owner = p
+}
+
+func (w *Writer) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.owner = nil
+	w.free.Broadcast()
+}
+
+// begin takes the ZIP for p and writes its local header. The first entry of all
+// is the README, whoever comes first.
+func (w *Writer) begin(p *part) {
+	w.take(p)
+	if w.off.Load() == 0 {
+		readme := w.newPart(Entry{Path: readmePath, Kind: KindText, Part: 1, Outcome: Collected}, w.now())
+		readme.add([]byte(readmeText), &w.packer)
+		readme.settle(&w.packer, true)
+		w.head(readme)
+		w.tail(readme)
+	}
+	w.head(p)
+}
+
+// head writes the local header, which the owner alone may do.
+func (w *Writer) head(p *part) {
+	h := &p.header
+	h.name, h.offset = p.entry.Path, w.off.Load()
+	h.stream = p.size > smallEntry
+	if h.stream {
+		h.method = methodDeflate
+	} else {
+		if p.shrunk {
+			h.method = methodDeflate
+			p.packed = append(p.packed, deflateEnd[:]...)
+		} else {
+			h.method = methodStore
+			p.packed = p.plain(nil)
+		}
+		h.crc, h.size, h.packed = p.crc, p.size, int64(len(p.packed))
+	}
+	p.began = true
+	w.buf = h.appendLocal(w.buf[:0])
+	w.emit(w.buf)
+}
+
+// drain writes what p has compressed and keeps none of it.
+func (w *Writer) drain(p *part) {
+	if p.header.stream {
+		p.header.packed += int64(len(p.packed))
+	}
+	w.emit(p.packed)
+	p.packed = p.packed[:0]
+}
+
+// tail ends p, whose data is all compressed, and puts it on the record.
+func (w *Writer) tail(p *part) {
+	h := &p.header
+	if h.stream {
+		p.packed = append(p.packed, deflateEnd[:]...)
+		w.drain(p)
+		h.crc, h.size = p.crc, p.size
+		w.buf = h.appendDescriptor(w.buf[:0])
+		w.emit(w.buf)
+	} else {
+		w.drain(p)
+	}
+	p.packed, p.raw = nil, nil
+	p.entry.Size, p.entry.SHA256 = p.size, hex.EncodeToString(p.sum.Sum(nil))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dir = append(w.dir, *h)
+	if len(w.dir) > MaxEntries && w.err == nil {
+		w.err = fmt.Errorf("package would have over %d entries", MaxEntries)
+	}
+	if h.name != manifestPath && h.name != envelopePath {
+		w.entries = append(w.entries, p.entry)
+	}
+}
+
+// emit writes bytes of the ZIP, unless an error ended it.
+func (w *Writer) emit(b []byte) {
+	if len(b) == 0 || w.Err() != nil {
+		return
+	}
+	n, err := w.out.Write(b)
+	w.off.Add(int64(n))
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		w.fail(err)
+	}
+}
+
+func (w *Writer) newPart(e Entry, at time.Time) *part {
+	return &part{body: newBody(), entry: e, header: header{time: clampTime(at)}}
+}
+
+// grown settles p after data was added to it, keeps account of what it holds,
+// and says whether that is now too much. p's owner holds p's lock.
+func (w *Writer) grown(p *part, before int) bool {
+	w.held.Add(int64(len(p.packed) - before))
+	return p.began || len(p.packed) > maxHeld || w.held.Load() > maxHeldAll
+}
+
+// spill writes out what p holds: takes the ZIP for it, if p is too large to be
+// an entry with its sizes in front.
+func (w *Writer) spill(p *part) {
+	if !p.began {
+		w.begin(p)
+	}
+	w.held.Add(-int64(len(p.packed)))
+	w.drain(p)
+}
+
+// end ends p's entry: writes what it holds and gives the ZIP back.
+func (w *Writer) end(p *part) {
+	before := len(p.packed)
+	p.settle(&w.packer, true)
+	w.held.Add(int64(len(p.packed) - before))
+	held := int64(len(p.packed))
+	if !p.began {
+		w.begin(p)
+	}
+	w.tail(p)
+	w.held.Add(-held)
+	w.release()
+}
+
+// Stream is an entry that is written as bytes: an original, a text, a report.
+// While a large one is being written nothing else is, so it is written without
+// waiting for anything that itself writes to the package; and it is always closed.
+type Stream struct {
+	w      *Writer
+	mu     sync.Mutex
+	part   *part
+	closed bool
+}
+
+// File adds an entry. Size, hash and number of part are filled in when it is
+// closed, and a path that is taken or unsafe is altered; an original has the time
+// of modification that its source names.
+func (w *Writer) File(e Entry) *Stream {
+	e.Path, e.Part = w.claim(e.Path), 1
+	if e.Outcome == "" {
+		e.Outcome = Collected
+	}
+	at := w.now()
+	if t, ok := e.modified(); ok {
+		at = t
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open++
+	return &Stream{w: w, part: w.newPart(e, at)}
+}
+
+// modified is the time of modification of an original.
+func (e *Entry) modified() (time.Time, bool) {
+	if e.Kind != KindOriginal || e.Source == nil || e.Source.MTime == nil {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, *e.Source.MTime)
+	return t, err == nil
+}
+
+// Write adds bytes to the entry.
+func (s *Stream) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, fmt.Errorf("write to entry %q after its end", s.part.entry.Path)
+	}
+	// In bites, so that no one call makes the entry hold more than its bound.
+	for rest := data; len(rest) > 0; {
+		n := min(len(rest), chunk)
+		before := len(s.part.packed)
+		s.part.add(rest[:n], &s.w.packer)
+		rest = rest[n:]
+		// One of up to 1 MiB is kept whole, for its sizes stand in front.
+		if s.w.grown(s.part, before) && s.part.size > smallEntry {
+			s.w.spill(s.part)
+		}
+	}
+	return len(data), s.w.Err()
+}
+
+// SetOutcome says what came of the entry, before it is closed.
+func (s *Stream) SetOutcome(o Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.part.entry.Outcome = o
+}
+
+// Update lets change adjust the entry's account before it is closed: what was
+// learnt while it was read. Path, size and hash stay the writer's.
+func (s *Stream) Update(change func(*Entry)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := s.part.entry.Path
+	change(&s.part.entry)
+	s.part.entry.Path = path
+}
+
+// Close ends the entry. Closing again does nothing.
+func (s *Stream) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.w.Err()
+	}
+	s.closed = true
+	s.w.end(s.part)
+	s.w.mu.Lock()
+	s.w.open--
+	s.w.mu.Unlock()
+	return s.w.Err()
+}
+
+// Entry is the entry as the manifest has it, once it is closed.
+func (s *Stream) Entry() Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.part.entry
+}
+
+// put adds a whole entry with one of the names that are the writer's own.
+func (w *Writer) put(e Entry, data []byte) {
+	e.Part, e.Outcome = 1, Collected
+	p := w.newPart(e, w.now())
+	for rest := data; len(rest) > 0; {
+		n := min(len(rest), chunk)
+		before := len(p.packed)
+		p.add(rest[:n], &w.packer)
+		rest = rest[n:]
+		if w.grown(p, before) && p.size > smallEntry {
+			w.spill(p)
+		}
+	}
+	w.end(p)
+}
+
+// account is the entries so far, in the order of the ZIP.
+func (w *Writer) account() []Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.entries)
+}
+
+// errOpen is returned by Finish while entries are open.
+var errOpen = errors.New("finish package: tables or streams are still open")
+
+func (w *Writer) settled(plan catalog.Plan) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && w.open > 0 {
+		w.err = errOpen
+	}
+	return w.err
+}
