@@ -1,0 +1,45 @@
+// Package cli is the commands for people: ask a device for a package, follow an
+// action, fetch a package, judge it, read it, and check the audit log.
+//
+// They stand on the public client and on the package format alone: no server and
+// no agent is linked by them. The program's other commands are handed in by its
+// main, so that this list and theirs can be read in one place.
+//
+// What a device or a server says is shown with [command.Printable], since an
+// attacker who owns a device chooses its host name and what its processes are
+// called.
+package cli
+
+import (
+	"context"
+
+	"swab/internal/command"
+)
+
+// Main runs one of this package's commands or of those handed in, and returns
+// the exit code.
+func Main(ctx context.Context, args []string, env command.Env, more ...command.Command) int {
+	return command.Main(ctx, args, env, "swab", append(Commands(), more...))
+}
+
+// Commands lists this package's commands, those of the main job first.
+func Commands() []command.Command {
+	return []command.Command{
+		{Name: "collect", Help: "Ask a device for a package", Run: func() command.Runner { return &collect{} }},
+		{Name: "download", Help: "Fetch an action's package and receipt", Run: func() command.Runner { return &download{} }},
+		{Name: "verify", Help: "Judge a package", Run: func() command.Runner { return &verify{} }},
+		{Name: "show", Help: "Show what is in a package", Run: func() command.Runner { return &showPackage{} }},
+		{Name: "device", Help: "Devices", Verbs: []command.Command{
+			{Name: "list", Help: "List devices, the newest first", Run: func() command.Runner { return &deviceList{} }},
+		}},
+		{Name: "action", Help: "Actions", Verbs: []command.Command{
+			{Name: "list", Help: "List actions, the newest first", Run: func() command.Runner { return &actionList{} }},
+			{Name: "show", Help: "Show one action", Run: func() command.Runner { return &actionShow{} }},
+			{Name: "cancel", Help: "Call an action off", Run: func() command.Runner { return &actionCancel{} }},
+		}},
+		{Name: "audit", Help: "The audit log", Verbs: []command.Command{
+			{Name: "verify", Help: "Check the audit log, whole, against its signed checkpoint", Run: func() command.Runner { return &auditVerify{} }},
+		}},
+		{Name: "version", Help: "Say which release this is", Run: func() command.Runner { return &version{} }},
+	}
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"swab/client"
+	"swab/internal/command"
+)
+
+// page is which part of a list is asked for.
+type page struct {
+	Top  int `help:"At most so many." default:"100"`
+	Skip int `help:"Leave out the first so many."`
+}
+
+func (p page) of() client.Page { return client.Page{Top: p.Top, Skip: p.Skip} }
+
+type deviceList struct {
+	connection
+	page
+	output
+}
+
+func (d *deviceList) Run(ctx context.Context, env command.Env) error {
+	c, _, err := d.open(env)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	machines, err := c.Machines(ctx, d.of())
+	if err != nil {
+		return err
+	}
+	return d.print(env.Stdout, machines, func(w io.Writer) error {
+		rows := make([][]string, len(machines))
+		for i, m := range machines {
+			rows[i] = []string{m.ID, m.Name, m.Platform + " " + m.Version, m.Health, when(m.LastSeen), m.LastIP}
+		}
+		return table(w, "ID NAME SYSTEM HEALTH SEEN ADDRESS", rows)
+	})
+}
