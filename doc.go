@@ -46,6 +46,7 @@
 //	internal/parse             readers of on-disk formats
 //	internal/wire              messages between device and server
 //	internal/audit             the Merkle log
+//	internal/origin            which base URL and which address a request came by
 //	internal/command           commands: flags, environment, file
 //
 //	client                     the public Go client

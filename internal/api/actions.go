@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"swab/internal/action"
+	"swab/internal/auth"
+	"swab/internal/device"
+)
+
+// machineAction is an action in the form and order of Defender's answers. The
+// last update stands in it twice, since the documentation has two names for it
+// and clients read either.
+type machineAction struct {
+	Context             string        `json:"@odata.context,omitempty"` // of a single entity alone
+	ID                  action.ID     `json:"id"`
+	Type                string        `json:"type"`
+	Title               *string       `json:"title"`
+	Requestor           string        `json:"requestor"`
+	RequestorComment    string        `json:"requestorComment"`
+	Status              action.Status `json:"status"`
+	MachineID           device.ID     `json:"machineId"`
+	ComputerDNSName     string        `json:"computerDnsName"`
+	Created             *string       `json:"creationDateTimeUtc"`
+	Updated             *string       `json:"lastUpdateDateTimeUtc"`
+	UpdatedOld          *string       `json:"lastUpdateTimeUtc"`
+	CancellationBy      *string       `json:"cancellationRequestor"`
+	CancellationComment *string       `json:"cancellationComment"`
+	CancellationTime    *string       `json:"cancellationDateTimeUtc"`
+	ErrorHResult        int64         `json:"errorHResult"`
+	Scope               *string       `json:"scope"`
+	ExternalID          *string       `json:"externalId"`
+	RequestSource       *string       `json:"requestSource"`
+	RelatedFileInfo     *struct{}     `json:"relatedFileInfo"`
+	Commands            []struct{}    `json:"commands"`
+	TroubleshootInfo    *string       `json:"troubleshootInfo"`
+}
+
+func (a *API) collect(ctx context.Context, c *call) (reply, error) {
+	dev, err := a.Engine.Target(ctx, c.who, c.path["machine"])
+	if err != nil {
+		return reply{}, err
+	}
+	if err := c.plain(); err != nil {
+		return reply{}, err
+	}
+	body, err := c.fields(false, "Comment", "ExternalId", "Profile")
+	if err != nil {
+		return reply{}, err
+	}
+	act, err := a.Engine.Collect(ctx, c.who, dev, action.Request{
+		Comment: body["Comment"], ExternalID: body["ExternalId"], Profile: body["Profile"],
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusCreated, location: c.location(act.ID), body: c.entity(act)}, nil
+}
+
+func (a *API) cancel(ctx context.Context, c *call) (reply, error) {
+	wrong := c.plain()
+	var body map[string]string
+	if wrong == nil {
+		body, wrong = c.fields(true, "Comment")
+	}
+	// A caller who may not cancel is told that, whatever the body: the core
+	// refuses it, and records the refusal.
+	if wrong != nil && c.who.Need(auth.CollectForensics) == nil {
+		return reply{}, wrong
+	}
+	act, err := a.Engine.Cancel(ctx, c.who, c.id(), body["Comment"])
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{body: c.entity(act)}, nil
+}
+
+func (a *API) action(ctx context.Context, c *call) (reply, error) {
+	act, err := a.Engine.Get(ctx, c.who, c.id())
+	if err != nil {
+		return reply{}, err
+	}
+	if err := c.plain(); err != nil {
+		return reply{}, err
+	}
+	return reply{body: c.entity(act)}, nil
+}
+
+func (a *API) actions(ctx context.Context, c *call) (reply, error) {
+	// As for machines: the permission first, then the query.
+	p, wrong := c.page()
+	acts, err := a.Engine.List(ctx, c.who, action.Query{Top: max(p.top, 1), Skip: p.skip})
+	if err != nil {
+		return reply{}, err
+	}
+	if wrong != nil {
+		return reply{}, wrong
+	}
+	list := collection[machineAction]{Context: c.metadata("MachineActions"), Value: []machineAction{}}
+	for _, act := range acts[:min(p.top, len(acts))] {
+		list.Value = append(list.Value, machineActionOf(act))
+	}
+	return reply{body: list}, nil
+}
+
+// entity is an action as the one thing of an answer.
+func (c *call) entity(act action.Action) machineAction {
+	m := machineActionOf(act)
+	m.Context = c.metadata("MachineActions/$entity")
+	return m
+}
+
+// machineActionOf is an action as the API shows it.
+func machineActionOf(act action.Action) machineAction {
+	m := machineAction{
+		ID: act.ID, Type: action.Type, Requestor: act.Requestor, RequestorComment: act.Comment, Status: act.Status,
+		MachineID: act.Device, ComputerDNSName: act.DeviceName,
+		Created: moment(act.Created), Updated: moment(act.Updated), UpdatedOld: moment(act.Updated),
+		ErrorHResult: act.ErrorHResult, ExternalID: given(act.ExternalID), RequestSource: given(act.Source),
+		Commands: []struct{}{}, TroubleshootInfo: given(act.Trouble),
+	}
+	if off := act.Cancel; off != nil {
+		m.CancellationBy, m.CancellationComment, m.CancellationTime = given(off.Requestor), given(off.Comment), moment(off.Time)
+	}
+	return m
+}

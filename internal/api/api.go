@@ -1,0 +1,105 @@
+// Package api is the public HTTP API, compatible with the part of Microsoft
+// Defender for Endpoint's that collects investigation packages.
+//
+// It decodes a request, asks the core, and encodes the answer; what may be done
+// and by whom is decided in the core, and only there. The whole surface is the
+// table in routes.go. A request goes through the same steps on every route, in
+// this order, so that whoever may not do a thing learns that and nothing else:
+//
+//	route known (404, 405) → token (401) → permission (403) → the thing named
+//	(404) → query options, media type, body (400, 413, 415) → its state (400)
+//
+// Each failure, also of an unknown route, has one form of body with a code, a
+// message and the request's id; the id is in the header request-id and in the
+// log as well. Clients search the raw text of answers, so JSON is compact, its
+// properties are always all there, and their order is the one that Defender has.
+//
+// Packages are fetched by links that need no token: they are signed, short-lived
+// and name one package each (packages.go).
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"swab/internal/action"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/keys"
+	"swab/internal/origin"
+	"swab/internal/vault"
+)
+
+// operations is what the API asks of the core; *action.Engine satisfies it.
+// Each one asks for its caller's permission first and keeps the audit log.
+type operations interface {
+	Target(ctx context.Context, who auth.Caller, name string) (device.Device, error)
+	Collect(ctx context.Context, who auth.Caller, dev device.Device, r action.Request) (action.Action, error)
+	Cancel(ctx context.Context, who auth.Caller, id action.ID, comment string) (action.Action, error)
+	Get(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
+	List(ctx context.Context, who auth.Caller, q action.Query) ([]action.Action, error)
+	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)
+	Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error)
+	Link(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
+	Partial(ctx context.Context, who auth.Caller, id action.ID, attempt int) (action.Action, error)
+	ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (action.LogPage, error)
+}
+
+// records is what the API reads without a caller, for a link that was signed.
+type records interface {
+	// Action returns one action, or fault.NotFound.
+	Action(ctx context.Context, tenant string, id action.ID) (action.Action, error)
+}
+
+// packages is where packages lie; *vault.Vault satisfies it.
+type packages interface {
+	UploadsOf(ctx context.Context, tenant, action string) ([]vault.Upload, error)
+
+	// Open opens an upload's bytes; bytes that were deleted are fault.NotFound.
+	Open(ctx context.Context, upload string) (vault.Content, error)
+}
+
+// Config is what the API is put together from.
+type Config struct {
+	Engine  operations
+	Records records
+	Vault   packages
+	Keys    *keys.Ring
+	Tokens  *auth.Tokens
+	Denials *auth.Denials // counts what is answered 401
+	Origin  *origin.Set
+	Home    string        // tenant id: whose sign-in address a 401 names
+	Life    time.Duration // of a package link; 0: 15 minutes
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	// Observe is told of each answer, for metrics: the route as the table has
+	// it ("" for none), the status, and how long it took. nil for nobody.
+	Observe func(method, route string, status int, took time.Duration)
+}
+
+// API is the handler of everything under /api and /packages.
+type API struct {
+	Config
+	routes []route
+}
+
+// New returns the API.
+func New(c Config) *API {
+	if c.Life == 0 {
+		c.Life = 15 * time.Minute
+	}
+	a := &API{Config: c}
+	a.routes = a.table()
+	return a
+}
+
+// Serves says whether a request is for this handler, by the first segment of
+// its path. It must be asked before any [http.ServeMux], which answers paths
+// such as /api/../x by a redirect of its own.
+func Serves(r *http.Request) bool {
+	segments, _ := split(r.URL)
+	return len(segments) > 0 && (fold(segments[0]) == "api" || segments[0] == "packages")
+}

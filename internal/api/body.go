@@ -1,0 +1,146 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"swab/internal/fault"
+)
+
+// fields reads the body as a JSON object and returns the text of those of its
+// properties that are named. A property that is missing or null is not in the
+// map. Other properties are ignored, since clients send more than is asked;
+// names are matched exactly, as in Defender.
+//
+// Readers of JSON differ in what they forgive, and what is read here is shown to
+// an auditor later. So a named property that comes twice, text that is not
+// UTF-8, or half of a surrogate pair is refused, not repaired.
+func (c *call) fields(optional bool, names ...string) (map[string]string, error) {
+	if media := c.r.Header.Get("Content-Type"); !takes(media) {
+		return nil, fault.UnsupportedMediaType.Errorf(nil, "The media type %s is not taken; send application/json", clip(media))
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return nil, bad("it has over %d bytes", maxBody)
+	}
+	if err != nil {
+		return nil, fault.BadRequest.Errorf(err, "The body of the request could not be read")
+	}
+	if optional && len(bytes.TrimSpace(data)) == 0 {
+		return nil, nil
+	}
+	return parse(data, names)
+}
+
+// takes says whether a body of that media type is read: JSON by its name, the
+// text that some clients call it, or no name at all; any parameters.
+func takes(media string) bool {
+	name, _, _ := strings.Cut(media, ";")
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "", "application/json", "text/plain":
+		return true
+	}
+	return false
+}
+
+func bad(format string, args ...any) error {
+	return fault.InvalidRequestBody.Errorf(nil, "Request body is incorrect: %s", fmt.Sprintf(format, args...))
+}
+
+// parse is the reading of fields.
+func parse(data []byte, names []string) (map[string]string, error) {
+	if !utf8.Valid(data) {
+		return nil, bad("it is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, bad("it is not a JSON object")
+	}
+	found, seen := map[string]string{}, map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, bad("it is not JSON at byte %d", dec.InputOffset())
+		}
+		key, _ := token.(string) // in an object the decoder gives nothing else
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, bad("it is not JSON at byte %d", dec.InputOffset())
+		}
+		for _, name := range names {
+			if key != name {
+				continue
+			}
+			if seen[name] {
+				return nil, bad("%s stands in it twice", name)
+			}
+			seen[name] = true
+			text, null, err := text(raw)
+			if err != nil {
+				return nil, bad("%s %s", name, err)
+			}
+			if !null {
+				found[name] = text
+			}
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, bad("it ends too early")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, bad("there is more after the JSON object")
+	}
+	return found, nil
+}
+
+var (
+	errNoText    = errors.New("is not a string")
+	errSurrogate = errors.New("has half of a surrogate pair")
+)
+
+// text is the value of a JSON string, exactly.
+func text(raw []byte) (s string, null bool, err error) {
+	if string(raw) == "null" {
+		return "", true, nil
+	}
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", false, errNoText
+	}
+	// The decoder replaces half of a pair by U+FFFD and says nothing.
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		r, ok := escaped(raw[i:])
+		switch {
+		case !ok:
+			i++ // the escaped character itself
+		case utf16.IsSurrogate(r):
+			low, _ := escaped(raw[i+6:])
+			if utf16.DecodeRune(r, low) == utf8.RuneError {
+				return "", false, errSurrogate
+			}
+			i += 11
+		default:
+			i += 5
+		}
+	}
+	return s, false, nil
+}
+
+// escaped reads a \uXXXX at the beginning of raw.
+func escaped(raw []byte) (rune, bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:6]), 16, 16)
+	return rune(n), err == nil
+}

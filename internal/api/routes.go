@@ -1,0 +1,109 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"swab/internal/fault"
+)
+
+// route is one line of the API. Words of a pattern are matched without regard
+// to case, as Defender does; a segment in braces takes any text.
+type route struct {
+	method  string // a GET is a HEAD too
+	pattern string
+	open    bool // needs no token: a signed link
+	serve   handler
+}
+
+// table is the whole surface, in order. Under /api a route stands for /api/v1.0
+// as well, Swab's own apart, which have their own version.
+func (a *API) table() []route {
+	return []route{
+		{"POST", "api/machines/{machine}/collectInvestigationPackage", false, answer(a.collect)},
+		{"GET", "api/machines", false, answer(a.machines)},
+		{"GET", "api/machines/{machine}", false, answer(a.machine)},
+
+		{"GET", "api/machineactions", false, answer(a.actions)},
+		{"GET", "api/machineactions/{action}", false, answer(a.action)},
+		{"POST", "api/machineactions/{action}/cancel", false, answer(a.cancel)},
+		{"GET", "api/machineactions/{action}/getPackageUri", false, answer(a.packageURI)},
+
+		{"GET", "api/swab/v1/audit", false, answer(a.audit)},
+		{"GET", "api/swab/v1/actions/{action}/attempts/{attempt}", false, a.attempt},
+
+		{"GET", "packages/{tenant}/{file}", true, a.download},
+	}
+}
+
+// match finds a request's route and what its path names. The prefix is /api or
+// /api/v1.0, as the request had it. Where there is none the error says so, and
+// for a wrong method allow lists the right ones.
+func (a *API) match(r *http.Request) (found route, path map[string]string, prefix string, allow []string, err error) {
+	segments, ok := split(r.URL)
+	prefix = "/api"
+	if len(segments) > 2 && fold(segments[0]) == "api" && fold(segments[1]) == "v1.0" && fold(segments[2]) != "swab" {
+		prefix = "/api/v1.0"
+		segments = slices.Delete(segments, 1, 2)
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for _, rt := range a.routes {
+		values, fits := rt.fits(segments)
+		switch {
+		case !ok || !fits:
+		case rt.method == method:
+			return rt, values, prefix, nil, nil
+		default:
+			allow = append(allow, rt.method)
+			if rt.method == http.MethodGet {
+				allow = append(allow, http.MethodHead)
+			}
+		}
+	}
+	if allow != nil {
+		return route{}, nil, prefix, allow, fault.MethodNotAllowed.Errorf(nil, "The requested resource does not support http method '%s'.", clip(r.Method))
+	}
+	return route{}, nil, prefix, nil, fault.NoRoute.Errorf(nil,
+		"No HTTP resource was found that matches the request URI '%s'.", clip(a.Origin.Base(r)+r.URL.EscapedPath()))
+}
+
+// fits says whether segments are of the route, and what stands in its braces.
+func (rt route) fits(segments []string) (map[string]string, bool) {
+	words := strings.Split(rt.pattern, "/")
+	if len(words) != len(segments) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, w := range words {
+		if name, ok := strings.CutPrefix(w, "{"); ok {
+			values[strings.TrimSuffix(name, "}")] = segments[i]
+		} else if fold(segments[i]) != fold(w) {
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+// split returns the decoded segments of a path; one slash at the end is
+// nothing. ok is false where a segment is empty or does not decode: such a path
+// is of no route. Segments are compared and looked up, and never become a path
+// again, so that .. or an encoded slash in one is only an odd name.
+func split(u *url.URL) (segments []string, ok bool) {
+	path := strings.TrimSuffix(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	for s := range strings.SplitSeq(path, "/") {
+		decoded, err := url.PathUnescape(s)
+		if err != nil || decoded == "" {
+			return segments, false
+		}
+		segments = append(segments, decoded)
+	}
+	return segments, true
+}
+
+// fold is the one form in which words of a path are compared.
+func fold(word string) string { return strings.ToLower(word) }

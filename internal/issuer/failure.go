@@ -1,0 +1,119 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"swab/internal/canon"
+	"swab/internal/fault"
+)
+
+// oauthError is a failure that the client can act on, in the terms of RFC 6749.
+// number is the one by which Microsoft's issuer names it: clients look for it in
+// error_codes and at the beginning of the description.
+type oauthError struct {
+	code   string
+	number int
+	text   string
+	status int  // 0: by the code
+	basic  bool // the client tried Basic, so that a 401 must name it
+}
+
+func (e *oauthError) Error() string { return e.code + ": " + e.text }
+
+func refused(code string, number int, format string, args ...any) *oauthError {
+	return &oauthError{code: code, number: number, text: fmt.Sprintf(format, args...)}
+}
+
+func invalidRequest(number int, format string, args ...any) error {
+	return refused("invalid_request", number, format, args...)
+}
+
+// Failures that need nothing of the request to tell them.
+var (
+	noEndpoint       = &oauthError{code: "invalid_request", number: 90043, text: "There is no such endpoint here", status: http.StatusNotFound}
+	methodNotAllowed = &oauthError{code: "invalid_request", number: 900561, text: "The endpoint does not take this method", status: http.StatusMethodNotAllowed}
+)
+
+// failure is the body of every answer that is not a success.
+type failure struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	Codes       []int  `json:"error_codes"`
+	Timestamp   string `json:"timestamp"`
+	Trace       string `json:"trace_id"`
+	Correlation string `json:"correlation_id"`
+}
+
+// refuse makes the answer of an error, and tells the log why.
+func (s *Issuer) refuse(c *call, err error) (int, failure) {
+	ctx := c.r.Context()
+	e, known := errors.AsType[*oauthError](err)
+	attrs := []any{"from", c.from, "correlation", c.trace, "err", err}
+	switch code, _ := fault.Of(err); {
+	case known:
+		s.Log.DebugContext(ctx, "token refused", attrs...)
+	case code == fault.Unavailable || ctx.Err() != nil:
+		s.Log.ErrorContext(ctx, "token request failed", attrs...)
+		e = &oauthError{code: "temporarily_unavailable", number: 90033, text: "The server can't answer now; ask again later", status: http.StatusServiceUnavailable}
+		c.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	default:
+		s.Log.ErrorContext(ctx, "token request failed", attrs...)
+		e = &oauthError{code: "server_error", number: 90099, text: "An internal error happened; the trace id finds it in the server's log", status: http.StatusInternalServerError}
+	}
+	status := e.status
+	switch {
+	case status != 0:
+	case e.code == "invalid_client":
+		status = http.StatusUnauthorized
+		s.Denials.Add(c.tenant.ID, c.from)
+		if e.basic {
+			c.w.Header().Set("WWW-Authenticate", `Basic realm="swab"`)
+		}
+	default:
+		status = http.StatusBadRequest
+	}
+	now := s.Now().UTC()
+	correlation := c.trace
+	if given, err := uuid.Parse(c.r.Header.Get("client-request-id")); err == nil {
+		correlation = given.String()
+	}
+	return status, failure{
+		Error:       e.code,
+		Description: fmt.Sprintf("AADSTS%d: %s. Trace ID: %s Correlation ID: %s", e.number, e.text, c.trace, correlation),
+		Codes:       []int{e.number}, Timestamp: now.Format("2006-01-02 15:04:05Z"), Trace: c.trace, Correlation: correlation,
+	}
+}
+
+// retryAfter is how many seconds a client is asked to wait with a 503.
+const retryAfter = 5
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := canon.Marshal(v)
+	if err != nil {
+		panic("issuer: plain data can't be encoded: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) // an error here is a client that went away
+}
+
+// clip bounds what a client sent before it is repeated in a message.
+func clip(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\'' {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if r := []rune(s); len(r) > 128 {
+		return string(r[:128]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,155 @@
+// Package issuer is the token issuer that Swab brings along: the token endpoint
+// and the metadata documents that Defender's clients and OAuth libraries ask for
+// when they are pointed at another authority.
+//
+// An application proves itself by a secret (client_credentials) and gets an
+// access token; package auth makes and checks those. The other grants are
+// refused as unsupported. Every address stands under a tenant, by its id or its
+// name, and every answer names the base URL that the request came to, since
+// libraries refuse an issuer on another host than they asked.
+//
+// Failures have the form of RFC 6749, in which error is a string, with the
+// additions that clients of Microsoft's issuer read. A secret is read from the
+// body or the Authorization header alone, never from a query, which ends up in
+// logs.
+package issuer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"swab/internal/auth"
+	"swab/internal/keys"
+	"swab/internal/origin"
+)
+
+// records is what the issuer looks up; *store.Store satisfies it.
+type records interface {
+	Tenants(ctx context.Context) ([]auth.Tenant, error)
+
+	// App returns one application, or fault.NotFound.
+	App(ctx context.Context, tenant, id string) (auth.App, error)
+}
+
+// Config is what the issuer is put together from.
+type Config struct {
+	Records records
+	Keys    *keys.Ring
+	Tokens  *auth.Tokens
+	Denials *auth.Denials // counts what is answered 401
+	Origin  *origin.Set
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	// Observe is told of each answer, for metrics; nil for nobody.
+	Observe func(method, route string, status int, took time.Duration)
+}
+
+// Issuer is the handler of everything under a tenant's id or name.
+type Issuer struct{ Config }
+
+// New returns the issuer.
+func New(c Config) *Issuer { return &Issuer{c} }
+
+// endpoint is one address below a tenant.
+type endpoint struct {
+	path    string
+	methods []string
+	serve   func(s *Issuer, c *call) (any, error)
+}
+
+// endpoints is the whole surface. Paths are matched without regard to case.
+var endpoints = []endpoint{
+	{"oauth2/v2.0/token", []string{http.MethodGet, http.MethodPost}, (*Issuer).token},
+	{"v2.0/.well-known/openid-configuration", []string{http.MethodGet, http.MethodHead}, (*Issuer).metadataV2},
+	{".well-known/openid-configuration", []string{http.MethodGet, http.MethodHead}, (*Issuer).metadataV1},
+	{"discovery/v2.0/keys", []string{http.MethodGet, http.MethodHead}, (*Issuer).jwks},
+}
+
+// call is a request to a known endpoint.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	base   string // the base URL that the request came to
+	from   string // the client's address
+	tenant auth.Tenant
+	trace  string // the request's id, in the log as well
+}
+
+// ServeHTTP answers a request to one of the endpoints.
+func (s *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := s.Now()
+	c := &call{w: w, r: r, base: s.Origin.Base(r), from: s.Origin.Client(r), trace: uuid.NewString()}
+	h := w.Header()
+	h.Set("request-id", c.trace)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache") // RFC 6749 asks for it beside Cache-Control
+
+	route, body, err := s.fenced(c)
+	status := http.StatusOK
+	if err != nil {
+		status, body = s.refuse(c, err)
+	}
+	writeJSON(w, status, body)
+	if s.Observe != nil {
+		s.Observe(r.Method, route, status, s.Now().Sub(begun))
+	}
+}
+
+// fenced is serve, with a bug in this program made a failure of one request.
+func (s *Issuer) fenced(c *call) (route string, body any, err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			s.Log.ErrorContext(c.r.Context(), "request panicked", "correlation", c.trace, "err", caught, "stack", string(debug.Stack()))
+			err = errors.New("a panic")
+		}
+	}()
+	return s.serve(c)
+}
+
+// serve finds the endpoint and the tenant, and gives what is to be answered.
+func (s *Issuer) serve(c *call) (route string, body any, err error) {
+	name, path, _ := strings.Cut(strings.TrimPrefix(c.r.URL.Path, "/"), "/")
+	at := slices.IndexFunc(endpoints, func(e endpoint) bool { return strings.EqualFold(e.path, strings.TrimSuffix(path, "/")) })
+	if at < 0 {
+		return "", nil, noEndpoint
+	}
+	e := endpoints[at]
+	if !slices.Contains(e.methods, c.r.Method) {
+		c.w.Header().Set("Allow", strings.Join(e.methods, ", "))
+		return e.path, nil, methodNotAllowed
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), 30*time.Second)
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
+	if c.tenant, err = s.tenant(ctx, name); err != nil {
+		return e.path, nil, err
+	}
+	body, err = e.serve(s, c)
+	return e.path, body, err
+}
+
+// tenant finds a tenant by id or name, in any case.
+func (s *Issuer) tenant(ctx context.Context, name string) (auth.Tenant, error) {
+	all, err := s.Records.Tenants(ctx)
+	if err != nil {
+		return auth.Tenant{}, err
+	}
+	at := slices.IndexFunc(all, func(t auth.Tenant) bool { return strings.EqualFold(t.ID, name) })
+	if at < 0 {
+		at = slices.IndexFunc(all, func(t auth.Tenant) bool { return strings.EqualFold(t.Name, name) })
+	}
+	if at < 0 {
+		return auth.Tenant{}, invalidRequest(90002, "There is no tenant '%s' here; use the tenant's id or its name", clip(name))
+	}
+	return all[at], nil
+}
