@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"swab/internal/collect/host"
-	"swab/internal/evidence"
 )
 
 // A Collector gathers one item of the catalogue. It is told where to look and

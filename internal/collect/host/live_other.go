@@ -115,8 +115,14 @@ func (h handle) readLink(name string) (string, error) {
 	return filepath.ToSlash(s), err
 }
 
-func (h handle) stat(name string, magic bool) (Stat, error) {
-	i, err := h.root.Lstat(filepath.FromSlash(name))
+func (h handle) subMagic(name string) (handle, error) { return h.sub(name) }
+
+func (h handle) stat(name string, magic, follow bool) (Stat, error) {
+	look := h.root.Lstat
+	if follow {
+		look = h.root.Stat
+	}
+	i, err := look(filepath.FromSlash(name))
 	if err != nil {
 		return Stat{}, err
 	}

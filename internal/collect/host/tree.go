@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,6 +97,49 @@ func (b *Buffer) Read(t *Tree, name string, max int64) ([]byte, error) {
 	}
 }
 
+// Lines reads a file line by line, without the newline and without holding it
+// whole, until f returns an error, which it returns. Of a file over max bytes the
+// rest is left out, with [ErrTruncated]; a line over 64 KiB is cut.
+func (b *Buffer) Lines(t *Tree, name string, max int64, f func(line []byte) error) error {
+	r, err := t.openRead(name)
+	if err != nil {
+		return t.fail("read", name, err)
+	}
+	defer r.close()
+	if len(b.b) < maxLine {
+		b.b = make([]byte, maxLine)
+	}
+	held, total := 0, int64(0)
+	for {
+		k, err := r.read(b.b[held:])
+		held += max0(k)
+		if total += int64(max0(k)); total > max {
+			return t.fail("read", name, ErrTruncated)
+		}
+		rest := b.b[:held]
+		for {
+			line, after, found := bytes.Cut(rest, []byte("\n"))
+			if !found && (k > 0 && err == nil && len(rest) < len(b.b) || len(rest) == 0) {
+				break
+			}
+			if err := f(line); err != nil {
+				return err
+			}
+			rest = after
+		}
+		held = copy(b.b, rest)
+		if err != nil {
+			return t.fail("read", name, err)
+		}
+		if k == 0 {
+			return nil
+		}
+	}
+}
+
+// maxLine bounds a line.
+const maxLine = 64 << 10
+
 func max0(n int) int {
 	if n < 0 {
 		return 0
@@ -151,7 +195,17 @@ func (t *Tree) Readlink(name string) (string, error) {
 
 // Lstat is what the system says of a name; a link is not followed.
 func (t *Tree) Lstat(name string) (Stat, error) {
-	s, err := t.handle.stat(clean(name), false)
+	s, err := t.handle.stat(clean(name), false, false)
+	runtime.KeepAlive(t)
+	if err != nil {
+		return Stat{}, t.fail("stat", name, err)
+	}
+	return s, nil
+}
+
+// Stat is what the system says of a name; links are followed inside the tree.
+func (t *Tree) Stat(name string) (Stat, error) {
+	s, err := t.handle.stat(clean(name), false, true)
 	runtime.KeepAlive(t)
 	if err != nil {
 		return Stat{}, t.fail("stat", name, err)
@@ -170,7 +224,7 @@ func (t *Tree) StatLink(name string) (Stat, error) {
 		}
 		return dir.Lstat(target)
 	}
-	s, err := t.handle.stat(clean(name), true)
+	s, err := t.handle.stat(clean(name), true, false)
 	runtime.KeepAlive(t)
 	if err != nil {
 		return Stat{}, t.fail("stat", name, err)
@@ -254,6 +308,27 @@ func (t *Tree) Sub(name string) (*Tree, error) {
 		root = t
 	}
 	s := &Tree{handle: h, path: t.Name(name), kernel: t.kernel, live: t.live, root: root, patience: t.patience}
+	s.cleanup = runtime.AddCleanup(s, func(h handle) { h.close() }, h)
+	return s, nil
+}
+
+// SubLink is the tree of the directory that a link of a process leads to
+// (`root`): links in it resolve inside it. On a tree of files it is the link's
+// target there. Close it.
+func (t *Tree) SubLink(name string) (*Tree, error) {
+	if !t.live {
+		dir, target, err := t.follow(name)
+		if err != nil {
+			return nil, err
+		}
+		return dir.Sub(target)
+	}
+	h, err := t.handle.subMagic(clean(name))
+	runtime.KeepAlive(t)
+	if err != nil {
+		return nil, t.fail("open directory", name, err)
+	}
+	s := &Tree{handle: h, path: t.Name(name), live: true, patience: t.patience}
 	s.cleanup = runtime.AddCleanup(s, func(h handle) { h.close() }, h)
 	return s, nil
 }

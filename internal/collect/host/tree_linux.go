@@ -157,6 +157,18 @@ func (h handle) sub(name string) (handle, error) {
 	return h, err
 }
 
+// subMagic is the directory that a magic link leads to, as a root of its own.
+func (h handle) subMagic(name string) (handle, error) {
+	dir, base, done, err := h.parent(name)
+	if err != nil {
+		return handle{}, err
+	}
+	defer done()
+	fd, err := openRetry(dir, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	h.fd, h.resolve = fd, resolveRoot
+	return h, err
+}
+
 func (h handle) close() error { return unix.Close(h.fd) }
 
 func (h handle) readDir(name string, keepATime bool, f func(Dirent) error) error {
@@ -236,9 +248,13 @@ func (h handle) readLink(name string) (string, error) {
 	}
 }
 
-func (h handle) stat(name string, magic bool) (Stat, error) {
+func (h handle) stat(name string, magic, follow bool) (Stat, error) {
 	if !magic {
-		fd, err := h.openAt(name, unix.O_PATH|unix.O_NOFOLLOW)
+		flags := unix.O_PATH
+		if !follow {
+			flags |= unix.O_NOFOLLOW
+		}
+		fd, err := h.openAt(name, flags)
 		if err != nil {
 			return Stat{}, err
 		}

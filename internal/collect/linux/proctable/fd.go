@@ -77,9 +77,9 @@ func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total 
 func (s *Scratch) fd(n int32, target string) FD {
 	switch {
 	case strings.HasPrefix(target, "/"):
-		return FD{Number: n, Kind: Path, target: s.intern(target)}
+		return FD{Number: n, Kind: Path, target: s.Intern(target)}
 	case strings.HasPrefix(target, "anon_inode:"):
-		return FD{Number: n, Kind: Anon, target: s.intern(target)}
+		return FD{Number: n, Kind: Anon, target: s.Intern(target)}
 	}
 	kind, inode, ok := proc.Inode(target)
 	switch {
@@ -88,10 +88,11 @@ func (s *Scratch) fd(n int32, target string) FD {
 	case ok && kind == "pipe":
 		return FD{Number: n, Kind: Pipe, Inode: inode}
 	}
-	return FD{Number: n, Kind: Other, Inode: inode, target: s.intern(target)}
+	return FD{Number: n, Kind: Other, Inode: inode, target: s.Intern(target)}
 }
 
-func (s *Scratch) intern(text string) string {
+// Intern is a text that many processes share, kept once.
+func (s *Scratch) Intern(text string) string {
 	if t, ok := s.texts[text]; ok {
 		return t
 	}

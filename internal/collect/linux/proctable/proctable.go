@@ -48,6 +48,7 @@ type Processes struct {
 // Process is what the two passes read of a process.
 type Process struct {
 	PID      int
+	Index    int    // in List
 	Start    uint64 // ticks since the boot
 	EntityID string
 	Stat     proc.Stat
@@ -55,6 +56,7 @@ type Process struct {
 	Exe      string // target of `exe`, as the kernel writes it: " (deleted)" at its end, "/memfd:name"
 	Cmdline  []byte // NUL-separated, at most MaxCmdline bytes
 	NetNS    uint64 // inode of its network namespace; 0 where it may not be read
+	MntNS    uint64 // inode of its mount namespace; likewise
 	FDs      []FD
 
 	// Exited says that it was listed and had ended before it was read.
@@ -121,7 +123,7 @@ func (ps *Processes) list() error {
 			ps.Left++
 			return nil
 		}
-		ps.List = append(ps.List, &Process{PID: pid, table: ps})
+		ps.List = append(ps.List, &Process{PID: pid, Index: len(ps.List), table: ps})
 		return nil
 	})
 }
@@ -161,6 +163,9 @@ func (p *Process) first(held *atomic.Int64, budget int64) bool {
 		_, p.NetNS, _ = proc.Inode(ns)
 	}
 	p.NetNSErr = err
+	if ns, err := dir.Readlink("ns/mnt"); err == nil {
+		_, p.MntNS, _ = proc.Inode(ns)
+	}
 	return true
 }
 

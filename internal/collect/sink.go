@@ -1,0 +1,274 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"swab/internal/catalog"
+	"swab/internal/evidence"
+	"swab/internal/row"
+)
+
+// Bounds of one item.
+const (
+	MaxRows   = 2_000_000 // of all its tables
+	MaxCopied = 256 << 20 // bytes of originals and recovered files
+	reserve   = 1 << 20   // what is kept of the package's bound for its account
+)
+
+// errRights is what an item is denied with whose collector needs root.
+var errRights = fmt.Errorf("it takes the rights of root, which the agent does not have: %w", fs.ErrPermission)
+
+// sink is the Sink of one item, and writes its line.
+type sink struct {
+	r      *runner
+	item   catalog.Item
+	taken  *barrier
+	start  time.Duration // since the package's start
+	idle   time.Duration // of the gate, at the start
+	arrive func()        // at the barrier, once
+
+	mu      sync.Mutex
+	ended   bool
+	tables  map[string]*evidence.Table
+	streams map[*evidence.Stream]bool // not closed yet
+	line    evidence.Line
+	rows    int64
+	copied  int64
+	cut     string // why it is truncated; "" when it is not
+	waited  time.Duration
+	waiting time.Time // at the barrier since; zero when not
+}
+
+var _ Sink = (*sink)(nil)
+
+func newSink(r *runner, item catalog.Item, taken *barrier) *sink {
+	s := &sink{
+		r: r, item: item, taken: taken, start: r.elapsed(), idle: r.gate.idle(),
+		arrive: sync.OnceFunc(taken.arrive),
+		tables: map[string]*evidence.Table{}, streams: map[*evidence.Stream]bool{},
+	}
+	s.line = evidence.Line{
+		Item: item.Name, Stage: int(item.Stage), StartMs: s.start.Milliseconds(),
+		Source: []string{}, Entries: []string{}, Missing: []evidence.Miss{}, Notes: []string{},
+	}
+	if i := slices.IndexFunc(r.Collectors, func(c Collector) bool { return c.Spec().Item == item.Name }); i >= 0 {
+		s.line.Source = append(s.line.Source, r.Collectors[i].Spec().Source...)
+	}
+	return s
+}
+
+// open begins the item's tables, so that each exists even without rows.
+func (s *sink) open() {
+	for _, name := range s.item.Tables {
+		if sample, ok := row.Sample(s.item.Name, name); ok {
+			s.tables[name] = s.r.w.Table(s.item.Name, s.item.Path(name), sample)
+		}
+	}
+}
+
+// worked is how long the collector has worked: neither the waiting for the
+// upload nor that for the others of its stage counts.
+func (s *sink) worked() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.r.elapsed() - s.start - (s.r.gate.idle() - s.idle) - s.waited
+	if !s.waiting.IsZero() {
+		w -= time.Since(s.waiting)
+	}
+	return w
+}
+
+// Row adds a row.
+func (s *sink) Row(table string, r any) error {
+	t, err := s.admit(table, r)
+	if err != nil {
+		return err
+	}
+	return t.Append(r)
+}
+
+// admit counts a row, and gives its table.
+func (s *sink) admit(table string, r any) (*evidence.Table, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, errEnded
+	}
+	t, ok := s.tables[table]
+	if !ok {
+		return nil, fmt.Errorf("item %s has no table %q", s.item.Name, table)
+	}
+	if s.rows >= MaxRows {
+		s.truncate(fmt.Sprintf("more than %d rows", int64(MaxRows)), 1, 0)
+		return nil, ErrFull
+	}
+	if s.full() {
+		s.truncate(fmt.Sprintf("the package's bound of %d bytes", s.r.Bounds.PackageBytes), 1, 0)
+		return nil, ErrFull
+	}
+	s.rows++
+	return t, nil
+}
+
+// full reports whether the package's bound takes no more.
+func (s *sink) full() bool {
+	bound := s.r.Bounds.PackageBytes
+	return bound > 0 && s.r.w.Bytes() > bound-reserve
+}
+
+// Taken says that the collector's volatile state is in memory, and waits for the others.
+func (s *sink) Taken(ctx context.Context) error {
+	s.mu.Lock()
+	s.line.TakenMs = s.r.elapsed().Milliseconds()
+	s.waiting = time.Now()
+	s.mu.Unlock()
+	s.arrive()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waited += time.Since(s.waiting)
+		s.waiting = time.Time{}
+	}()
+	select {
+	case <-s.taken.open:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Missing records what could not be read. The same of several things is one line.
+func (s *sink) Missing(name string, err error) {
+	outcome, code := outcomeOf(err)
+	cause := text(err.Error())
+	name = text(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	for i := range s.line.Missing {
+		m := &s.line.Missing[i]
+		if m.Name == name && m.Outcome == outcome && m.Code == code && (code != 0 || m.Cause == cause) {
+			m.Times++
+			return
+		}
+	}
+	if len(s.line.Missing) == evidence.MaxMissing {
+		return
+	}
+	s.line.Missing = append(s.line.Missing, evidence.Miss{Name: name, Outcome: outcome, Cause: cause, Code: code, Times: 1})
+}
+
+// Truncated records what a bound left out.
+func (s *sink) Truncated(cause string, rows, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.truncate(text(cause), rows, bytes)
+	}
+}
+
+func (s *sink) truncate(cause string, rows, bytes int64) {
+	if s.cut == "" {
+		s.cut = cause
+	}
+	s.line.Left.Rows += rows
+	s.line.Left.Bytes += bytes
+}
+
+// maxNotes bounds the notes of a line.
+const maxNotes = 64
+
+// Note adds a sentence to the item's line.
+func (s *sink) Note(format string, args ...any) {
+	note := text(fmt.Sprintf(format, args...))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended && len(s.line.Notes) < maxNotes {
+		s.line.Notes = append(s.line.Notes, note)
+	}
+}
+
+// end closes what the item has open and completes its line. From here on a
+// collector that was left behind can add nothing.
+func (s *sink) end(err error) evidence.Line {
+	s.mu.Lock()
+	s.ended = true
+	open := make([]*evidence.Stream, 0, len(s.streams))
+	for stream := range s.streams {
+		open = append(open, stream)
+	}
+	s.mu.Unlock()
+	for _, stream := range open { // its reader hangs, and may hold the ZIP
+		stream.SetOutcome(evidence.TimedOut)
+		s.closed(stream, stream.Close())
+	}
+	if len(s.tables) > 0 || len(s.item.Tables) == 0 {
+		for _, name := range s.item.Tables {
+			if t, ok := s.tables[name]; ok {
+				s.table(t.Close())
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortStableFunc(s.line.Entries, func(a, b string) int { return compareEntries(a, b) })
+	s.line.DurationMs = (s.r.elapsed() - s.start).Milliseconds()
+	if s.line.TakenMs == 0 {
+		s.line.TakenMs = s.r.elapsed().Milliseconds()
+	}
+	s.judge(err)
+	return s.line
+}
+
+// compareEntries keeps tables, in their order, before what was copied.
+func compareEntries(a, b string) int {
+	return btoi(!isTable(a)) - btoi(!isTable(b))
+}
+
+func isTable(entry string) bool {
+	return path.Ext(entry) == ".jsonl" || path.Ext(entry) == ".csv"
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *sink) table(t evidence.TableResult, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.line.Rows += t.Rows
+	s.line.Bytes += t.Bytes
+	s.line.Entries = append(s.line.Entries, t.Entries...)
+	if t.CSVLeft {
+		s.line.Notes = append(s.line.Notes, "The CSV of a table grew too large and was left out; its JSON Lines are whole.")
+	}
+}
+
+// judge sets the line's outcome and cause. The caller holds the lock.
+func (s *sink) judge(err error) {
+	l := &s.line
+	l.Outcome, l.Code = outcomeOf(err)
+	switch {
+	case err != nil:
+		l.Cause = text(err.Error())
+	case s.cut != "":
+		l.Outcome, l.Cause = evidence.Truncated, s.cut
+	case l.Rows == 0 && len(l.Missing) > 0:
+		// It found nothing, and there was something that it could not read.
+		m := l.Missing[0]
+		l.Outcome, l.Cause, l.Code = m.Outcome, m.Name+": "+m.Cause, m.Code
+	case len(l.Missing) > 0:
+		l.Cause = fmt.Sprintf("%d kinds of detail could not be read", len(l.Missing))
+	}
+}
