@@ -20,12 +20,14 @@ func (g *Gateway) replace(old, c *conn) {
 	g.do(func() { g.leave(old, wire.ByeReplaced) })
 }
 
-// farewelled ends a connection whose peer answered the bye. If that was because
-// a newer one took over, then two live agents hold one key: it was cloned.
-func (g *Gateway) farewelled(c *conn) {
+// farewelled ends a connection whose peer closed it after the bye. If the bye
+// was because a newer one took over, and this is the answer to it (an agent that
+// stops by itself closes with another status), then two live agents hold one
+// key: it was cloned.
+func (g *Gateway) farewelled(c *conn, answer bool) {
 	why := reasons[c.parted.Load()]
 	g.drop(c, nil)
-	if why != wire.ByeReplaced {
+	if why != wire.ByeReplaced || !answer {
 		return
 	}
 	other := ""

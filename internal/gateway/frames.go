@@ -106,7 +106,8 @@ func (g *Gateway) broke(c *conn, err error) {
 func (g *Gateway) frame(c *conn, h ws.Header, body []byte) error {
 	if c.phase.Load() == leaving {
 		if h.OpCode == ws.OpClose {
-			g.farewelled(c)
+			code, _ := ws.ParseCloseFrameData(body)
+			g.farewelled(c, code == ws.StatusNormalClosure)
 		}
 		return nil // what is said after bye is not listened to
 	}

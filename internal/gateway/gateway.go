@@ -94,6 +94,7 @@ type Gateway struct {
 	table   *table
 	wait    waiter
 	count   counters
+	mux     *http.ServeMux
 
 	// Connections and verdicts outlive the requests that began them. life is
 	// the context of that work; it ends with the gateway.
@@ -101,6 +102,7 @@ type Gateway struct {
 	end    context.CancelFunc
 	work   sync.WaitGroup
 	looks  chan struct{} // a token for each device that is being looked after because of a wake-up
+	stop   sync.Once     // ends the waiting
 	mu     sync.Mutex
 	closed bool
 	judged map[string]chan struct{} // uploads whose verdict is on its way, by id
@@ -121,6 +123,7 @@ func New(o Options) (*Gateway, error) {
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
 		looks: make(chan struct{}, lookers), judged: map[string]chan struct{}{},
 	}
+	g.mux = g.routes()
 	if g.address == nil {
 		g.address = remoteAddress
 	}
@@ -137,7 +140,9 @@ func New(o Options) (*Gateway, error) {
 }
 
 // Handler serves the gateway's routes.
-func (g *Gateway) Handler() http.Handler {
+func (g *Gateway) Handler() http.Handler { return g.mux }
+
+func (g *Gateway) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("POST /enroll", g.handler(g.enrol))
 	mux.Handle("POST /device/token", g.handler(g.token))
@@ -181,7 +186,7 @@ var errShutdown = errors.New("the server is going away")
 
 // Shutdown says bye to all devices and waits for verdicts that are on their way
 // and for connections to end, until ctx does. What it leaves undone the next
-// start's sweep does.
+// start's sweep does. It may be called more than once.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	g.closed = true
@@ -201,7 +206,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		}
 	}
 	g.end()
-	g.wait.close()
+	g.stop.Do(g.wait.close)
 	g.work.Wait()
 	return late
 }

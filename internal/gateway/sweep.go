@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"swab/internal/action"
 	"swab/internal/fault"
 	"swab/internal/vault"
 )
@@ -55,32 +54,4 @@ func (g *Gateway) sweepUpload(ctx context.Context, u vault.Upload) error {
 		return err
 	}
 	return g.late(ctx, u, a)
-}
-
-// ActionEnded puts away what the attempts of an action delivered that ended
-// without a package. It does not block; what it does not come to, Sweep does.
-func (g *Gateway) ActionEnded(a action.Action) {
-	if a.Status == action.Succeeded {
-		return
-	}
-	g.do(func() {
-		ctx, cancel := context.WithTimeout(g.life, g.times.Work)
-		defer cancel()
-		if err := g.putAway(ctx, a); err != nil && g.life.Err() == nil {
-			g.log.ErrorContext(ctx, "put away what an action delivered", "action", a.ID, "device", a.Device, "err", err)
-		}
-	})
-}
-
-func (g *Gateway) putAway(ctx context.Context, a action.Action) error {
-	if a.Status == action.Cancelled {
-		return g.vault.Discard(ctx, a.Tenant, a.ID)
-	}
-	all, err := g.vault.UploadsOf(ctx, a.Tenant, a.ID)
-	for _, u := range all {
-		if u.State == vault.Receiving {
-			err = errors.Join(err, g.late(ctx, u, a))
-		}
-	}
-	return err
 }

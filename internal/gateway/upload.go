@@ -180,6 +180,7 @@ func (g *Gateway) uploadPatch(w http.ResponseWriter, r *http.Request) error {
 	}
 	u, err = g.append(w, r, u, offset, length)
 	if err != nil {
+		position(w.Header(), u)
 		return g.unappended(r.Context(), u, err)
 	}
 	if u.State == vault.Complete {
