@@ -147,6 +147,10 @@ type Records interface {
 	// at most limit, the longest due first.
 	DueActions(ctx context.Context, now time.Time, limit int) ([]Ref, error)
 
+	// Offered returns the devices of actions that have not ended and whose
+	// attempt the device has not acknowledged, at most limit, the newest first.
+	Offered(ctx context.Context, limit int) ([]device.ID, error)
+
 	// Record keeps entries of acts that change nothing else.
 	Record(ctx context.Context, tenant string, e ...audit.Entry) error
 }

@@ -283,11 +283,13 @@ func (e *Engine) Sealed(ctx context.Context, tenant string, dev device.ID, id ID
 	return done, err
 }
 
-// Sweep ends the actions whose time has run out, and returns how many.
+// Sweep ends the actions whose time has run out, and returns how many. It also
+// wakes the devices that have not acknowledged what is offered to them, since a
+// wake-up may have been lost.
 func (e *Engine) Sweep(ctx context.Context) (int, error) {
 	const batch = 100
 	n := 0
-	for {
+	for more := true; more; {
 		due, err := e.Records.DueActions(ctx, e.now(), batch)
 		if err != nil {
 			return n, fmt.Errorf("look for actions that are due: %w", err)
@@ -298,10 +300,16 @@ func (e *Engine) Sweep(ctx context.Context) (int, error) {
 			}
 			n++
 		}
-		if len(due) < batch {
-			return n, nil
-		}
+		more = len(due) == batch
 	}
+	offered, err := e.Records.Offered(ctx, MaxTop)
+	if err != nil {
+		return n, fmt.Errorf("look for actions that are offered: %w", err)
+	}
+	for _, dev := range offered {
+		e.Bus.Wake(dev)
+	}
+	return n, nil
 }
 
 func (e *Engine) timeOut(ctx context.Context, ref Ref) error {

@@ -357,6 +357,27 @@ func TestRestartedAgentGetsTheNextAttempt(t *testing.T) {
 	}
 }
 
+// A wake-up may be lost: the sweep repeats it until the device has answered.
+func TestSweepWakesADeviceThatHasNotAnswered(t *testing.T) {
+	w := newWorld(t)
+	w.collect()
+	for range 2 {
+		before := w.woken
+		_, err := w.Sweep(t.Context())
+		must(t, err)
+		if w.woken != before+1 {
+			t.Errorf("the sweep woke %d devices, want 1", w.woken-before)
+		}
+	}
+	w.deliver(audit.Head{})
+	before := w.woken
+	_, err := w.Sweep(t.Context())
+	must(t, err)
+	if w.woken != before {
+		t.Error("the sweep wakes a device that has answered")
+	}
+}
+
 func TestAttemptsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	a := w.collect()

@@ -124,3 +124,15 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, most int) ([]acti
 			ticks(now), limit(most, action.MaxTop))
 	})
 }
+
+// Offered returns devices of all tenants that have an action whose attempt they
+// have not acknowledged, those of the action that is due last first.
+func (s *Store) Offered(ctx context.Context, most int) ([]device.ID, error) {
+	return read(ctx, s, "offered actions", func(ctx context.Context, c *conn) ([]device.ID, error) {
+		return all(ctx, c, func(r row) (id device.ID, err error) {
+			err = r.Scan(&id)
+			return id, err
+		}, "SELECT device FROM actions WHERE status IN ('Pending', 'InProgress') AND acked < attempt ORDER BY due DESC LIMIT ?",
+			limit(most, action.MaxTop))
+	})
+}

@@ -90,3 +90,11 @@ func (s *Store) fail(what string, err error) error {
 	}
 	return err
 }
+
+// Ready says whether the database can be read now.
+func (s *Store) Ready(ctx context.Context) error {
+	_, err := read(ctx, s, "look whether the database answers", func(ctx context.Context, c *conn) (int64, error) {
+		return one(ctx, c, value[int64], "SELECT count(*) FROM tenants")
+	})
+	return err
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"swab/internal/command"
+	"swab/internal/origin"
+)
+
+// Command is `swab server`.
+var Command = command.Command{
+	Name: "server", Help: "Run the server",
+	Run: func() command.Runner { return &Config{} },
+}
+
+// Config is a server's settings. With none at all but Data it runs.
+type Config struct {
+	Config         command.ConfigFile `help:"File of settings, YAML: the flags' names and their values." env:"SWAB_CONFIG" placeholder:"FILE"`
+	Data           string             `help:"Directory of the database, the packages and the server's files." env:"SWAB_DATA" required:"" placeholder:"DIR"`
+	Listen         string             `help:"Address of the API and the devices' connections." env:"SWAB_LISTEN" default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
+	URL            []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one counts where none was asked by. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
+	Certificate    string             `help:"TLS certificate chain, PEM; read again when it changes. Default: of the server's own authority." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
+	CertificateKey string             `help:"Private key of --certificate, PEM." env:"SWAB_CERTIFICATE_KEY" placeholder:"FILE"`
+	MasterKey      command.Secret     `help:"Key that seals the server's other keys, base64 of 32 bytes. Default: the file master.key in the data directory." env:"SWAB_MASTER_KEY"`
+	MetricsListen  string             `help:"Address of the Prometheus metrics, plain HTTP; empty for none." env:"SWAB_METRICS_LISTEN" placeholder:"HOST:PORT"`
+	Proxies        []string           `name:"proxy" help:"Network of proxies whose X-Forwarded-For is believed; may be repeated." env:"SWAB_PROXIES" placeholder:"CIDR"`
+	PackageLimit   int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
+	LinkLife       time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
+	PendingLife    time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`
+	LogFormat      string             `help:"Form of the log on standard error." env:"SWAB_LOG_FORMAT" enum:"text,json" default:"text"`
+	LogLevel       string             `help:"Least level that is logged." env:"SWAB_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+}
+
+// Check judges the settings together.
+func (c *Config) Check() error {
+	var errs []error
+	host, _, err := net.SplitHostPort(c.Listen)
+	switch {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("--listen %s: %w", c.Listen, err))
+	case len(c.URL) == 0 && (host == "" || wildcard(host)):
+		errs = append(errs, fmt.Errorf("--listen %s: an address of every interface needs --url, the name by which clients and devices reach the server", c.Listen))
+	}
+	if err == nil && errors.Join(errs...) == nil {
+		_, err := c.origin()
+		errs = append(errs, err)
+	}
+	if (c.Certificate == "") != (c.CertificateKey == "") {
+		errs = append(errs, errors.New("--certificate and --certificate-key belong together: give both or neither"))
+	}
+	if c.PackageLimit < 1<<20 {
+		errs = append(errs, fmt.Errorf("--package-limit %d: at least 1048576 (1 MiB)", c.PackageLimit))
+	}
+	if c.LinkLife < time.Second || c.PendingLife < time.Second {
+		errs = append(errs, errors.New("--link-life, --pending-life: at least 1s"))
+	}
+	return errors.Join(errs...)
+}
+
+func wildcard(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsUnspecified()
+}
+
+// origin is what the settings say of addresses: the base URLs, https all, and
+// the proxies.
+func (c *Config) origin() (*origin.Set, error) {
+	urls := c.URL
+	if len(urls) == 0 {
+		urls = []string{"https://" + c.Listen}
+	}
+	for _, u := range urls {
+		if !strings.HasPrefix(strings.ToLower(u), "https://") {
+			return nil, fmt.Errorf("--url %s: want https://HOST or https://HOST:PORT; clients refuse to sign in at anything else", u)
+		}
+	}
+	return origin.New(urls, c.Proxies)
+}
+
+// Run runs the server until ctx ends, then drains it.
+func (c *Config) Run(ctx context.Context, env command.Env) error {
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))); err != nil {
+		return err
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(env.Stderr, options)
+	if c.LogFormat == "json" {
+		handler = slog.NewJSONHandler(env.Stderr, options)
+	}
+	s, err := New(ctx, *c, slog.New(handler), env.Now)
+	if err != nil {
+		return err
+	}
+	go func() {
+		select {
+		case <-s.Ready():
+			fmt.Fprintf(env.Stdout, "swab server is ready at %s (data in %s)\n", s.Bootstrap().APIBase, c.Data)
+		case <-ctx.Done():
+		}
+	}()
+	return s.Run(ctx)
+}

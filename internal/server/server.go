@@ -1,0 +1,297 @@
+// Package server puts the rooms together for one process: store, keys, vault,
+// the engine of actions, the doors, and the listeners in front of them.
+//
+// It is the only code that knows which parts an installation is made of. What it
+// starts it ends: [Server.Run] returns when everything has been waited for.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"swab/internal/action"
+	"swab/internal/api"
+	"swab/internal/auth"
+	"swab/internal/bus"
+	"swab/internal/evidence"
+	"swab/internal/gateway"
+	"swab/internal/issuer"
+	"swab/internal/keys"
+	"swab/internal/origin"
+	"swab/internal/store"
+	"swab/internal/vault"
+)
+
+// Server is one process of an installation.
+type Server struct {
+	config    Config
+	log       *slog.Logger
+	now       func() time.Time
+	origin    *origin.Set
+	store     *store.Store
+	certs     *certificates
+	denials   *auth.Denials
+	vault     *vault.Vault
+	engine    *action.Engine
+	bus       *bus.Local
+	gateway   *gateway.Gateway
+	api       *api.API
+	issuer    *issuer.Issuer
+	metrics   *metrics
+	bootstrap Bootstrap
+	public    net.Listener
+	ready     chan struct{}
+}
+
+// sweepEvery is how often what a lost message would hide is looked for.
+const sweepEvery = 30 * time.Second
+
+// drainFor bounds how long a server that was asked to end goes on.
+const drainFor = 9 * time.Second
+
+// New opens everything and listens, but serves nothing yet. now is the clock.
+func New(ctx context.Context, c Config, log *slog.Logger, now func() time.Time) (*Server, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, log: log, now: now, metrics: newMetrics(), ready: make(chan struct{})}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) (err error) {
+	if s.config.Data, err = filepath.Abs(s.config.Data); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.config.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if s.origin, err = s.config.origin(); err != nil {
+		return err
+	}
+	s.store, err = store.Open(ctx, store.Options{Path: filepath.Join(s.config.Data, databaseFile), Log: s.log, Now: s.now})
+	if err != nil {
+		return err
+	}
+	ring, err := keys.Open(ctx, keys.Config{
+		Store: s.store, Dir: s.config.Data, MasterKey: s.config.MasterKey.Reveal(), Now: s.now, Recovery: keepRecoveryKey(s.config.Data),
+	})
+	if err != nil {
+		return err
+	}
+	bases := s.origin.Bases()
+	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], s.now())
+	if err != nil {
+		return err
+	}
+	s.bootstrap = b
+	if _, err := os.Stat(filepath.Join(s.config.Data, recoveryFile)); err == nil {
+		s.log.Warn("the recovery key lies in the data directory: put it away, off this machine", "file", filepath.Join(s.config.Data, recoveryFile))
+	}
+	if s.certs, err = s.certificates(ring, bases); err != nil {
+		return err
+	}
+	if err := s.core(ctx, ring); err != nil {
+		return err
+	}
+	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
+	}
+	s.public = tls.NewListener(gateway.Listen(listener), s.certs.config())
+	return nil
+}
+
+func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, error) {
+	if s.config.Certificate != "" {
+		return fileCertificates(s.config.Certificate, s.config.CertificateKey, s.now, s.log)
+	}
+	return ownCertificates(ring, bases, s.now, s.log)
+}
+
+// core makes the vault and the engine.
+func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
+	s.vault, err = vault.New(ctx, vault.Options{
+		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
+		Log: s.log, Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	times := action.DefaultTimes()
+	times.Pending = s.config.PendingLife
+	s.engine = &action.Engine{
+		Records: s.store, Devices: s.store, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
+		OnEnd: func(a action.Action) {
+			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
+			s.gateway.ActionEnded(a)
+		},
+	}
+	return nil
+}
+
+// doors makes what speaks to the outside.
+func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error) {
+	tokens := auth.NewTokens(bases, ring, s.store, s.now)
+	s.denials = auth.NewDenials(s.store, s.now, s.log)
+	s.gateway, err = gateway.New(gateway.Options{
+		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
+		Address: s.origin.Client, OnDenied: s.denials.Add,
+	})
+	if err != nil {
+		return err
+	}
+	s.metrics.watch(s.gateway)
+	s.bus = bus.NewLocal(s.gateway.Wake)
+	s.engine.Bus = s.bus
+	s.api = api.New(api.Config{
+		Engine: s.engine, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Home: home,
+		Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+	})
+	s.issuer = issuer.New(issuer.Config{
+		Records: s.store, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+	})
+	return nil
+}
+
+// Bootstrap is what the first start left for the operator; its secrets are
+// empty where the operator put the file away.
+func (s *Server) Bootstrap() Bootstrap { return s.bootstrap }
+
+// Ready is closed when the server answers requests.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Progress is how far a running action is, for those who watch it from within
+// this process: the public API has the status alone.
+func (s *Server) Progress(ctx context.Context, tenant, id string) (action.Action, error) {
+	return s.store.Action(ctx, tenant, id)
+}
+
+// ServeHTTP sends a request to its door, by the first segment of its path. There
+// is no mux here: it would answer odd paths by redirects of its own.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); {
+	case r.URL.Path == "/healthz":
+		s.health(w, nil)
+	case r.URL.Path == "/readyz":
+		s.health(w, s.store.Ready(r.Context()))
+	case first == "enroll" || first == "device":
+		s.gateway.Handler().ServeHTTP(w, r)
+	case api.Serves(r):
+		s.api.ServeHTTP(w, r)
+	default:
+		s.issuer.ServeHTTP(w, r)
+	}
+}
+
+func (s *Server) health(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		s.log.Error("not ready", "err", err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready")
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// Run serves until ctx ends, then drains: requests that run are answered,
+// devices are told to come again, what is half done is left for the next start.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	failed := make(chan error, 2)
+	var work sync.WaitGroup
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	work.Go(func() { s.denials.Run(background) })
+	work.Go(func() { s.sweeps(background) })
+	stopMetrics, err := s.serveMetrics(&work, failed)
+	if err != nil {
+		stop()
+		work.Wait()
+		return errors.Join(err, s.public.Close(), s.close(ctx))
+	}
+	work.Go(func() {
+		if err := server.Serve(s.public); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
+	close(s.ready)
+	s.log.Info("server is ready", "address", s.public.Addr().String(), "url", s.origin.Bases()[0])
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.log.Info("server is going away")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	defer cancel()
+	err = errors.Join(err, s.gateway.Shutdown(drain), server.Shutdown(drain))
+	stopMetrics(drain)
+	stop()
+	work.Wait()
+	return errors.Join(err, s.close(drain))
+}
+
+// sweeps looks, now and then, for what a lost message would hide.
+func (s *Server) sweeps(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		s.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) sweep(ctx context.Context) {
+	if n, err := s.engine.Sweep(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("sweep of actions ended early; it is repeated", "err", err)
+	} else if n > 0 {
+		s.log.Info("actions timed out", "count", n)
+	}
+	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("sweep of uploads ended early; it is repeated", "err", err)
+	}
+}
+
+// close gives back what open took, in the reverse order.
+func (s *Server) close(ctx context.Context) error {
+	var errs []error
+	if s.gateway != nil {
+		errs = append(errs, s.gateway.Shutdown(ctx))
+	}
+	if s.bus != nil {
+		s.bus.Close()
+	}
+	if s.vault != nil {
+		s.vault.Close()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
