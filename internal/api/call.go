@@ -131,7 +131,7 @@ func (a *API) serve(c *call, rt route) error {
 func (a *API) caller(ctx context.Context, r *http.Request) (auth.Caller, error) {
 	given := r.Header.Values("Authorization")
 	if len(given) == 0 {
-		return auth.Caller{}, fault.Unauthorized.Errorf(nil, noToken)
+		return auth.Caller{}, errNoToken
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
 	if len(given) > 1 || !strings.EqualFold(scheme, "Bearer") {
@@ -140,7 +140,9 @@ func (a *API) caller(ctx context.Context, r *http.Request) (auth.Caller, error) 
 	return a.Tokens.Validate(ctx, strings.TrimSpace(token))
 }
 
-const noToken = "No access token was sent; get one and send it as Authorization: Bearer"
+// errNoToken is told apart from a token that is wrong: RFC 6750 wants no error
+// in the challenge then.
+var errNoToken = fault.Unauthorized.Errorf(nil, "No access token was sent; get one and send it as Authorization: Bearer")
 
 // watched remembers the status of an answer.
 type watched struct {

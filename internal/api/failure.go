@@ -59,19 +59,21 @@ func (a *API) refuse(c *call, rt route, err error) {
 		code, text = fault.Unavailable, "The server was too busy to answer in time; ask again later"
 	}
 	status := statuses[code]
-	switch attrs := []any{"route", rt.pattern, "method", c.r.Method, "code", string(code), "caller", c.who.ID, "from", c.who.From, "correlation", c.who.Correlation, "err", err}; {
+	attrs := []any{"route", rt.pattern, "method", c.r.Method, "code", string(code), "caller", c.who.ID, "from", c.who.From, "correlation", c.who.Correlation}
+	switch {
 	case ctx.Err() != nil:
 		a.Log.DebugContext(ctx, "caller went away", attrs...)
 	case status >= http.StatusInternalServerError:
-		a.Log.ErrorContext(ctx, "request failed", attrs...)
+		a.Log.ErrorContext(ctx, "request failed", append(attrs, "err", err)...)
 	default:
+		// Not the error: its text repeats what a person typed.
 		a.Log.DebugContext(ctx, "request refused", attrs...)
 	}
 	h := c.w.Header()
 	switch code {
 	case fault.Unauthorized:
 		a.Denials.Add("", c.who.From)
-		h.Set("WWW-Authenticate", a.challenge(c, text))
+		h.Set("WWW-Authenticate", a.challenge(c, err, text))
 	case fault.TooMany, fault.Unavailable:
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
@@ -89,9 +91,9 @@ func (a *API) refuse(c *call, rt route, err error) {
 
 // challenge is the header of a 401 (RFC 6750): where to get a token and, if one
 // was sent, what is wrong with it.
-func (a *API) challenge(c *call, text string) string {
+func (a *API) challenge(c *call, err error, text string) string {
 	s := fmt.Sprintf("Bearer authorization_uri=%q", c.base+"/"+a.Home+"/oauth2/v2.0/authorize")
-	if text != noToken {
+	if !errors.Is(err, errNoToken) {
 		s += fmt.Sprintf(", error=%q, error_description=%q", "invalid_token", text)
 	}
 	return s

@@ -65,24 +65,46 @@ func (c *clock) advance(d time.Duration) {
 	c.ahead += d
 }
 
+// journal keeps what is logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 // installation is the API and the issuer behind real TLS, over the real engine,
 // store and vault, with two devices of one name prefix.
 type installation struct {
 	*httptest.Server
 	*clock
-	store  *store.Store
-	vault  *vault.Vault
-	engine *action.Engine
-	tokens *auth.Tokens
-	ring   *keys.Ring
-	device device.Device
-	token  map[string]string // by client id
+	log     *journal
+	api     *API
+	denials *auth.Denials
+	store   *store.Store
+	vault   *vault.Vault
+	engine  *action.Engine
+	tokens  *auth.Tokens
+	ring    *keys.Ring
+	device  device.Device
+	token   map[string]string // by client id
 }
 
 func install(t testing.TB) *installation {
 	t.Helper()
-	ctx, dir, log := t.Context(), t.TempDir(), slog.New(slog.DiscardHandler)
-	in := &installation{clock: &clock{}, token: map[string]string{}}
+	ctx, dir := t.Context(), t.TempDir()
+	in := &installation{clock: &clock{}, token: map[string]string{}, log: &journal{}}
+	log := slog.New(slog.NewJSONHandler(in.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -123,15 +145,15 @@ func install(t testing.TB) *installation {
 	set, err := origin.New([]string{in.URL, region}, nil)
 	must(err)
 	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
-	denials := auth.NewDenials(in.store, in.now, log)
-	api := New(Config{
-		Engine: in.engine, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: denials,
+	in.denials = auth.NewDenials(in.store, in.now, log)
+	in.api = New(Config{
+		Engine: in.engine, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
-	tokens := issuer.New(issuer.Config{Records: in.store, Keys: ring, Tokens: in.tokens, Denials: denials, Origin: set, Now: in.now, Log: log})
+	tokens := issuer.New(issuer.Config{Records: in.store, Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})
 	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if Serves(r) {
-			api.ServeHTTP(w, r)
+			in.api.ServeHTTP(w, r)
 		} else {
 			tokens.ServeHTTP(w, r)
 		}

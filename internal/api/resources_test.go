@@ -259,7 +259,8 @@ func TestAFailedActionSaysWhy(t *testing.T) {
 
 func TestTheAuditLogReadsAsItsCheckpointSays(t *testing.T) {
 	in := install(t)
-	id := in.collect(t)
+	id := in.as(t, full, "POST", in.collectPath(), `{"Comment":"case 88"}`,
+		"X-Forwarded-For", "198.51.100.1", "Forwarded", "for=198.51.100.1", "X-Real-IP", "198.51.100.1").text("id")
 	var page struct {
 		Checkpoint string
 		LogKey     []byte

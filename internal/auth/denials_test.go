@@ -26,6 +26,12 @@ func (l *ledger) Tenants(context.Context) ([]Tenant, error) {
 	return []Tenant{{ID: "second", Created: time.Unix(2, 0)}, {ID: "first", Created: time.Unix(1, 0)}}, nil
 }
 
+func (l *ledger) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = err
+}
+
 func (l *ledger) Record(ctx context.Context, tenant string, entries ...audit.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -56,11 +62,11 @@ func TestRefusedRequestsAreSummedByAddressAndMinute(t *testing.T) {
 		d.Add("", "192.0.2.1")
 		d.Add("second", "192.0.2.1")
 		time.Sleep(61 * time.Second) // the bubble's clock, not the machine's
-		l.down = errors.New("disk full")
+		l.fail(errors.New("disk full"))
 		d.Add("", "192.0.2.1")
 		d.Add("", "192.0.2.9")
 		time.Sleep(time.Minute) // nothing can be kept: it is counted on
-		l.down = nil
+		l.fail(nil)
 		d.Add("", "192.0.2.1")
 		stop()
 		<-done

@@ -56,8 +56,8 @@ func (s *Issuer) refuse(c *call, err error) (int, failure) {
 	e, known := errors.AsType[*oauthError](err)
 	attrs := []any{"from", c.from, "correlation", c.trace, "err", err}
 	switch code, _ := fault.Of(err); {
-	case known:
-		s.Log.DebugContext(ctx, "token refused", attrs...)
+	case known: // not the error: its text repeats what a client sent
+		s.Log.DebugContext(ctx, "token refused", "code", e.code, "number", e.number, "from", c.from, "correlation", c.trace)
 	case code == fault.Unavailable || ctx.Err() != nil:
 		s.Log.ErrorContext(ctx, "token request failed", attrs...)
 		e = &oauthError{code: "temporarily_unavailable", number: 90033, text: "The server can't answer now; ask again later", status: http.StatusServiceUnavailable}
