@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -330,3 +331,6 @@ func (h handle) Size() (int64, error) {
 	}
 	return st.Size(), nil
 }
+
+// PathIn is where the file of the state in dir lies.
+func PathIn(dir string) string { return filepath.Join(filepath.Clean(dir), Name) }

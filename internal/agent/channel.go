@@ -1,0 +1,306 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"swab/internal/catalog"
+	"swab/internal/wire"
+)
+
+const (
+	writeTimeout = 10 * time.Second
+	helloTimeout = 15 * time.Second
+
+	// silence is how long the agent hears nothing before it asks whether the
+	// server is there. Servers ping more often, so usually it never asks.
+	silence     = 2 * time.Minute
+	pongTimeout = 15 * time.Second
+
+	// maxRefusals ends a connection over which nothing but nonsense comes.
+	maxRefusals = 64
+)
+
+// session is one connection of the channel.
+type session struct {
+	conn    *websocket.Conn
+	now     func() time.Time
+	refused int // requests; counted by the reader alone
+
+	mu    sync.Mutex
+	heard time.Time
+}
+
+// byeError is the server's reason to end the connection.
+type byeError struct{ reason wire.Reason }
+
+func (b *byeError) Error() string { return "the server ended the connection: " + string(b.reason) }
+
+// protocolError is our own reason.
+type protocolError struct{ err error }
+
+func (p *protocolError) Error() string {
+	return "the server does not speak the protocol: " + p.err.Error()
+}
+func (p *protocolError) Unwrap() error { return p.err }
+
+// converse opens the channel and obeys what comes over it until it ends.
+func (a *Agent) converse(ctx context.Context) error {
+	s := &session{now: a.cfg.Now, heard: a.cfg.Now()}
+	local, err := a.dial(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer s.conn.CloseNow()
+
+	// The connection outlives ctx by as long as it takes to say that what was
+	// running is lost.
+	alive, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	parted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(parted)
+		a.part(s, end)
+	})
+	defer func() {
+		if !stop() {
+			<-parted
+		}
+	}()
+
+	if err := a.hello(alive, s, local); err != nil {
+		return err
+	}
+	a.log.InfoContext(ctx, "connected", "server", a.server.base.String())
+	a.attach(alive, s)
+	defer a.detach(s)
+
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watch(alive, end) })
+	defer watch.Wait()
+	defer end(nil)
+	err = a.obey(ctx, alive, s)
+	if cause := context.Cause(alive); cause != nil {
+		return cause
+	}
+	if p, ok := errors.AsType[*protocolError](err); ok {
+		s.conn.Close(websocket.StatusPolicyViolation, reason(p.err))
+	}
+	return err
+}
+
+// dial opens the WebSocket and returns our address on it.
+func (a *Agent) dial(ctx context.Context, s *session) (local netip.Addr, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if at, err := netip.ParseAddrPort(i.Conn.LocalAddr().String()); err == nil {
+			local = at.Addr().Unmap().WithZone("")
+		}
+	}})
+	for try := 0; ; try++ {
+		token, err := a.server.accessToken(ctx, lifeForChannel)
+		if err != nil {
+			return local, err
+		}
+		h := http.Header{"User-Agent": {"swab-agent"}}
+		if err := a.server.sign(h, http.MethodGet, pathChannel, token, true); err != nil {
+			return local, err
+		}
+		asked := a.clock.device()
+		conn, resp, err := websocket.Dial(ctx, a.server.base.String()+pathChannel, &websocket.DialOptions{
+			HTTPClient: a.server.channel, HTTPHeader: h,
+			OnPingReceived: func(context.Context, []byte) bool { s.hear(); return true },
+		})
+		if resp != nil {
+			a.server.listen(asked, resp)
+		}
+		if err == nil {
+			conn.SetReadLimit(wire.MaxMessage)
+			s.conn = conn
+			return local, nil
+		}
+		if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
+			return local, fmt.Errorf("open the channel: %w", a.clock.explain(bare(ctx, err)))
+		}
+		got, err := answerOf(resp)
+		if err != nil {
+			return local, fmt.Errorf("open the channel: %w", err)
+		}
+		no := got.refusal()
+		if no.status != http.StatusUnauthorized || try > 1 {
+			return local, fmt.Errorf("open the channel: %w", no)
+		}
+		if no.code != wire.CodeUseNonce {
+			a.server.forgetToken()
+		}
+	}
+}
+
+// hello says what the device is and waits to be welcomed.
+func (a *Agent) hello(ctx context.Context, s *session, local netip.Addr) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, errSilent)
+	defer cancel()
+	facts := a.cfg.Facts()
+	facts.LastAddress = local.String()
+	hello := wire.Hello{
+		Versions: [2]int{wire.Version, wire.Version}, Facts: facts.Clean(), Catalog: string(catalog.Current().Digest()),
+		Head: a.state.Progress().Head, Running: a.running(),
+	}
+	if err := s.send(ctx, hello); err != nil {
+		return err
+	}
+	m, err := s.read(ctx)
+	if err != nil {
+		return bare(ctx, err)
+	}
+	switch m := m.(type) {
+	case wire.Welcome:
+		return nil
+	case wire.Bye:
+		return &byeError{m.Reason}
+	}
+	return &protocolError{errors.New("its first message is no welcome")}
+}
+
+// obey does what the messages say. ctx is the agent's, alive the connection's.
+func (a *Agent) obey(ctx, alive context.Context, s *session) error {
+	for {
+		m, err := s.read(alive)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case wire.Collect:
+			if !a.collect(ctx, m) {
+				s.refused++
+			}
+		case wire.Cancel:
+			a.endAction(ctx, m.Action, errCancelled)
+		case wire.Closed:
+			a.endAction(ctx, m.Action, errClosed)
+		case wire.Bye:
+			s.conn.Close(websocket.StatusNormalClosure, "")
+			return &byeError{m.Reason}
+		default:
+			return &protocolError{errors.New("a second welcome")}
+		}
+		if s.refused > maxRefusals {
+			return &protocolError{fmt.Errorf("%d requests that had to be refused", s.refused)}
+		}
+	}
+}
+
+// part ends a connection because the agent stops: attempts first, which report
+// themselves as lost.
+func (a *Agent) part(s *session, end context.CancelCauseFunc) {
+	late := time.AfterFunc(3*time.Second, func() { end(errStopping) })
+	defer late.Stop()
+	a.mu.Lock()
+	a.mu.Unlock() //nolint:staticcheck // whoever began one before ctx ended has counted it by now
+	a.work.Wait()
+	s.conn.Close(websocket.StatusGoingAway, "")
+	end(errStopping)
+}
+
+func (a *Agent) attach(ctx context.Context, s *session) {
+	a.mu.Lock()
+	a.line = s
+	a.mu.Unlock()
+	a.report(ctx)
+}
+
+func (a *Agent) detach(s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.line == s {
+		a.line = nil
+	}
+}
+
+func (s *session) hear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = s.now()
+}
+
+func (s *session) quiet() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now().Sub(s.heard)
+}
+
+// read returns the next message.
+func (s *session) read(ctx context.Context) (wire.FromServer, error) {
+	kind, data, err := s.conn.Read(ctx)
+	if err != nil {
+		if code := websocket.CloseStatus(err); code != -1 {
+			return nil, fmt.Errorf("the server closed the connection with status %d", code)
+		}
+		return nil, err
+	}
+	s.hear()
+	if kind != websocket.MessageText {
+		return nil, &protocolError{errors.New("a binary message")}
+	}
+	m, err := wire.DecodeServer(data)
+	if err != nil {
+		return nil, &protocolError{err}
+	}
+	return m, nil
+}
+
+// send sends a message, or ends the connection.
+func (s *session) send(ctx context.Context, m wire.FromDevice) error {
+	data, err := wire.EncodeDevice(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, errSilent)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, data)
+}
+
+// watch ends the connection when nothing is heard any more.
+func (s *session) watch(ctx context.Context, end context.CancelCauseFunc) {
+	t := time.NewTimer(silence)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if quiet := s.quiet(); quiet < silence {
+			t.Reset(silence - quiet)
+			continue
+		}
+		ask, cancel := context.WithTimeout(ctx, pongTimeout)
+		err := s.conn.Ping(ask)
+		cancel()
+		if err != nil {
+			end(errSilent)
+			return
+		}
+		s.hear()
+		t.Reset(silence)
+	}
+}
+
+// reason fits a text into a close frame.
+func reason(err error) string {
+	const most = 120
+	s := err.Error()
+	if len(s) > most {
+		s = s[:most]
+	}
+	return s
+}
