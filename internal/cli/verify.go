@@ -195,23 +195,27 @@ func readTrust(name string) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := parseTrust(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return key, nil
+}
+
+func parseTrust(data []byte) (ed25519.PublicKey, error) {
 	text := bytes.TrimSpace(data)
 	if !bytes.HasPrefix(text, []byte("{")) {
-		key, err := publicKey(string(text))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return key, nil
+		return publicKey(string(text))
 	}
 	var file struct {
 		ReceiptKey string `json:"receiptKey"`
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	key, err := publicKey(file.ReceiptKey)
 	if err != nil {
-		return nil, fmt.Errorf("%s: receiptKey: %w", name, err)
+		return nil, fmt.Errorf("receiptKey: %w", err)
 	}
 	return key, nil
 }
