@@ -221,3 +221,19 @@ func TestPrintableShowsWhatATerminalWouldObey(t *testing.T) {
 		}
 	}
 }
+
+func TestReadGivesDefaultsAndNoEnvironment(t *testing.T) {
+	t.Setenv("SWAB_TOP", "9")
+	c := command.Command{Name: "serve", Run: func() command.Runner { return &serve{} }}
+	r, err := command.Read(c, "--listen", "[::1]:5", "--url=a b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &serve{Listen: "[::1]:5", URL: []string{"a b"}, Top: 7, Wait: time.Second, Level: "info"}
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := command.Read(c, "--listen"); err == nil {
+		t.Error("bad settings are taken")
+	}
+}

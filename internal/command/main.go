@@ -184,3 +184,18 @@ func commandPath(trace *kong.Context) string {
 	}
 	return path
 }
+
+// Read returns a command's settings as args would give them, with the defaults
+// of all others and no environment: for a program that starts another command's
+// work by itself.
+func Read(c Command, args ...string) (Runner, error) {
+	p, err := newParser(io.Discard, c.Name, []Command{c})
+	if err != nil {
+		return nil, err
+	}
+	r, err := p.parse(append([]string{c.Name}, args...), func(string) string { return "" })
+	if err == nil && r == nil {
+		err = errors.New("help is no setting")
+	}
+	return r, err
+}
