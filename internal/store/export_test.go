@@ -13,9 +13,11 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// Hold runs a call that ends once n others wait, so that they are of its batch.
-func (s *Store) Hold(ctx context.Context, n int, then func(exec func(query string, args ...any) error) error) error {
+// Hold runs a call that closes begun when it begins and ends once n others
+// wait, so that they are of its batch.
+func (s *Store) Hold(ctx context.Context, n int, begun chan<- struct{}, then func(exec func(query string, args ...any) error) error) error {
 	return s.writer.do(ctx, func(ctx context.Context, t *tx) error {
+		close(begun)
 		for len(s.writer.requests) < n {
 			runtime.Gosched()
 		}

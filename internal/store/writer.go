@@ -101,22 +101,11 @@ func (w *writer) loop() {
 	}
 }
 
-// batch runs first and whatever else is waiting in one transaction.
+// batch runs first and whatever else is waiting in one transaction, and answers
+// them all.
 func (w *writer) batch(first *request) {
 	ctx := context.Background() // the writer's own: no caller's end interrupts it
-	var ran []*request
-	lost := w.begin(ctx)
-	if lost != nil {
-		ran = append(ran, first)
-	}
-	start := time.Now() //nolint:forbidigo // paces the batch, decides nothing
-	for r := first; lost == nil && r != nil; r = w.next(len(ran), start) {
-		ran = append(ran, r)
-		lost = w.savepoint(ctx, r)
-	}
-	if lost == nil {
-		lost = w.commit(ctx)
-	}
+	ran, lost := w.transact(ctx, first)
 	if lost != nil {
 		w.abandon(ctx, lost, len(ran))
 	}
@@ -126,6 +115,22 @@ func (w *writer) batch(first *request) {
 		}
 		r.answer <- r.err
 	}
+}
+
+// transact returns the calls that it has taken, and an error if all of them are
+// lost.
+func (w *writer) transact(ctx context.Context, first *request) (ran []*request, lost error) {
+	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return []*request{first}, fmt.Errorf("begin: %w", err)
+	}
+	start := time.Now() //nolint:forbidigo // paces the batch, decides nothing
+	for r := first; r != nil; r = w.next(len(ran), start) {
+		ran = append(ran, r)
+		if err := w.savepoint(ctx, r); err != nil {
+			return ran, err
+		}
+	}
+	return ran, w.commit(ctx)
 }
 
 // next is a call for the batch, if one is waiting and the batch has room.
@@ -139,14 +144,6 @@ func (w *writer) next(have int, start time.Time) *request {
 	default:
 		return nil
 	}
-}
-
-func (w *writer) begin(ctx context.Context) error {
-	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	return nil
 }
 
 // savepoint runs a call by itself. What it came to is in r.err; an error of
