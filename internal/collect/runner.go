@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/catalog"
@@ -27,6 +28,8 @@ type runner struct {
 	gate  *gate
 	start time.Time // by the device's clock
 	began time.Time // by the process's, for bounds and durations
+
+	held atomic.Int64 // bytes of rows that are kept back
 
 	mu       sync.Mutex
 	progress Progress
@@ -97,12 +100,13 @@ func (r *runner) tell(change func(*Progress)) {
 // item runs one collector to its end, or leaves it behind, and writes its line.
 func (r *runner) item(ctx context.Context, item catalog.Item, taken *barrier) evidence.Line {
 	s := newSink(r, item, taken)
-	defer s.arrive()
+	whole := ctx
 	c, err := r.collector(item)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // the package's time had run out before
 	}
 	if err != nil {
+		s.arrive()
 		return s.end(err)
 	}
 	s.open()
@@ -128,6 +132,7 @@ func (r *runner) item(ctx context.Context, item catalog.Item, taken *barrier) ev
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {
 		err = cause
 	}
+	s.settle(whole)
 	return s.end(err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,11 @@ const (
 	MaxRows   = 2_000_000 // of all its tables
 	MaxCopied = 256 << 20 // bytes of originals and recovered files
 	reserve   = 1 << 20   // what is kept of the package's bound for its account
+
+	// maxHeld is how much of rows all items together keep back until the stage's
+	// volatile state is in memory: writing them out earlier would take the
+	// processor from those who still read.
+	maxHeld = 16 << 20
 )
 
 // errRights is what an item is denied with whose collector needs root.
@@ -35,6 +41,9 @@ type sink struct {
 
 	mu      sync.Mutex
 	ended   bool
+	direct  bool // rows are written at once
+	held    []heldRow
+	heldLen int64
 	tables  map[string]*evidence.Table
 	streams map[*evidence.Stream]bool // not closed yet
 	line    evidence.Line
@@ -84,19 +93,66 @@ func (s *sink) worked() time.Duration {
 	return w
 }
 
-// Row adds a row.
+// heldRow is a row that is kept back.
+type heldRow struct {
+	table *evidence.Table
+	row   any
+}
+
+// Row adds a row. Until the stage is taken it is kept in memory, while there is room.
 func (s *sink) Row(table string, r any) error {
-	t, err := s.admit(table, r)
-	if err != nil {
+	s.mu.Lock()
+	t, err := s.admit(table)
+	kept := err == nil && s.hold(t, r)
+	s.mu.Unlock()
+	if err != nil || kept {
+		return err
+	}
+	if err := s.flush(); err != nil {
 		return err
 	}
 	return t.Append(r)
 }
 
-// admit counts a row, and gives its table.
-func (s *sink) admit(table string, r any) (*evidence.Table, error) {
+// hold keeps a row back, if there is room. The caller holds the lock.
+func (s *sink) hold(t *evidence.Table, r any) bool {
+	if s.direct {
+		return false
+	}
+	v := reflect.Indirect(reflect.ValueOf(r))
+	size := int64(v.Type().Size()) + 64 // and some text
+	if s.r.held.Add(size) > maxHeld {
+		s.r.held.Add(-size)
+		return false
+	}
+	s.heldLen += size
+	if v.CanAddr() { // a pointer, and what it points to stays the caller's
+		r = v.Interface()
+	}
+	s.held = append(s.held, heldRow{t, r})
+	return true
+}
+
+// flush writes out what is held, and from then on holds nothing.
+func (s *sink) flush() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	held := s.held
+	s.held, s.direct = nil, true
+	size := s.heldLen
+	s.heldLen = 0
+	s.mu.Unlock()
+	defer s.r.held.Add(-size)
+	for i, h := range held {
+		if err := h.table.Append(h.row); err != nil {
+			return err
+		}
+		held[i].row = nil
+	}
+	return nil
+}
+
+// admit counts a row, and gives its table. The caller holds the lock.
+func (s *sink) admit(table string) (*evidence.Table, error) {
 	if s.ended {
 		return nil, errEnded
 	}
@@ -137,9 +193,24 @@ func (s *sink) Taken(ctx context.Context) error {
 	}()
 	select {
 	case <-s.taken.open:
-		return nil
+		return s.flush()
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// settle waits, after the collector's end, until the stage is taken.
+func (s *sink) settle(ctx context.Context) {
+	s.mu.Lock()
+	if s.line.TakenMs == 0 {
+		s.line.TakenMs = s.r.elapsed().Milliseconds()
+	}
+	s.line.DurationMs = (s.r.elapsed() - s.start).Milliseconds()
+	s.mu.Unlock()
+	s.arrive()
+	select {
+	case <-s.taken.open:
+	case <-ctx.Done():
 	}
 }
 
@@ -199,6 +270,9 @@ func (s *sink) Note(format string, args ...any) {
 // end closes what the item has open and completes its line. From here on a
 // collector that was left behind can add nothing.
 func (s *sink) end(err error) evidence.Line {
+	if ferr := s.flush(); err == nil {
+		err = ferr
+	}
 	s.mu.Lock()
 	s.ended = true
 	open := make([]*evidence.Stream, 0, len(s.streams))
@@ -210,20 +284,14 @@ func (s *sink) end(err error) evidence.Line {
 		stream.SetOutcome(evidence.TimedOut)
 		s.closed(stream, stream.Close())
 	}
-	if len(s.tables) > 0 || len(s.item.Tables) == 0 {
-		for _, name := range s.item.Tables {
-			if t, ok := s.tables[name]; ok {
-				s.table(t.Close())
-			}
+	for _, name := range s.item.Tables {
+		if t, ok := s.tables[name]; ok {
+			s.table(t.Close())
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slices.SortStableFunc(s.line.Entries, func(a, b string) int { return compareEntries(a, b) })
-	s.line.DurationMs = (s.r.elapsed() - s.start).Milliseconds()
-	if s.line.TakenMs == 0 {
-		s.line.TakenMs = s.r.elapsed().Milliseconds()
-	}
+	slices.SortStableFunc(s.line.Entries, compareEntries)
 	s.judge(err)
 	return s.line
 }

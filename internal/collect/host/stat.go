@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -78,4 +79,15 @@ type Dirent struct {
 	Name  string // bytes, maybe not UTF-8
 	Inode uint64
 	Kind  Kind // Unknown where the file system does not say
+}
+
+// Special reports whether a path leads to what is not kept on a disk: devices
+// and the kernel's own files.
+func Special(path string) bool {
+	for _, dir := range []string{"/dev/", "/proc/", "/sys/"} {
+		if strings.HasPrefix(path, dir) && !strings.HasPrefix(path, "/dev/shm/") {
+			return true
+		}
+	}
+	return false
 }

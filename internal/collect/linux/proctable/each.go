@@ -2,9 +2,6 @@ package proctable
 
 import (
 	"context"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"swab/internal/collect/host"
@@ -31,43 +28,20 @@ func Each[R any](ctx context.Context, ps *Processes,
 	done func(p *Process, r R, err error),
 	before func(p *Process) bool,
 ) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	crash := make(chan any, 1)
-	for range min(runtime.GOMAXPROCS(0), 4) {
-		wg.Go(func() {
-			defer func() {
-				if c := recover(); c != nil {
-					select {
-					case crash <- c:
-					default:
-					}
-				}
-			}()
-			scratch := new(Scratch)
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(ps.List) {
-					return
-				}
-				p := ps.List[i]
-				if before != nil && !before(p) || before == nil && p.EntityID == "" {
-					continue
-				}
-				r, err := one(ctx, ps.h, scratch, p, work)
-				if err != nil {
-					scratch = new(Scratch) // the old one may still be written to
-				}
-				done(p, r, err)
+	host.Parallel(ctx, len(ps.List), func() func(int) {
+		scratch := new(Scratch)
+		return func(i int) {
+			p := ps.List[i]
+			if before != nil && !before(p) || before == nil && p.EntityID == "" {
+				return
 			}
-		})
-	}
-	wg.Wait()
-	select {
-	case c := <-crash:
-		panic(c) // on the collector's goroutine, where the runner's fence is
-	default:
-	}
+			r, err := one(ctx, ps.h, scratch, p, work)
+			if err != nil {
+				scratch = new(Scratch) // the old one may still be written to
+			}
+			done(p, r, err)
+		}
+	})
 }
 
 func one[R any](ctx context.Context, h *host.Host, s *Scratch, p *Process,

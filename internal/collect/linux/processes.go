@@ -1,0 +1,197 @@
+package linux
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"swab/internal/collect"
+	"swab/internal/collect/host"
+	"swab/internal/collect/linux/proctable"
+	"swab/internal/collect/mask"
+	"swab/internal/parse/proc"
+	"swab/internal/row"
+)
+
+// Processes gathers the running processes, the hashes of what they run, and
+// the executables that no path leads to.
+//
+// Source: /proc/PID through a handle on each directory, in two passes: what
+// goes first (shared with other collectors, package proctable), then the rest.
+// Executables are read through /proc/PID/exe, so it is the running inode that is
+// hashed, once for each (device, inode, time of modification).
+//
+// Privilege: none for a process's names and ids; CAP_SYS_PTRACE for other users'
+// executables, environments, directories, namespaces and counters. What is
+// refused is named in the row, and once for all rows in the ledger.
+//
+// A process that ends while it is read keeps its row, marked exited. One whose
+// memory lies on a file system that does not answer is abandoned after a second;
+// its row has what never blocks. Arguments over 128 KiB and environments over
+// 64 KiB are cut, and the row says so. Secrets are masked (package mask).
+func Processes() collect.Collector { return processes{} }
+
+type processes struct{}
+
+func (processes) Spec() collect.Spec {
+	return collect.Spec{
+		Item: "linux.processes",
+		Source: []string{
+			"/proc/PID/{stat,status,cmdline,cgroup,environ,limits,io,loginuid,sessionid,oom_score_adj,wchan,attr/current}",
+			"/proc/PID/{exe,cwd,root,ns/*,fd/*}", "/etc/passwd",
+		},
+	}
+}
+
+// maxEnvironments bounds the environments of all processes together: their rows
+// wait in memory for the hashes.
+const maxEnvironments = 12 << 20
+
+func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) error {
+	ps, err := proctable.Snapshot(ctx, h)
+	if err != nil {
+		return err
+	}
+	c := &processReader{h: h, out: out, ps: ps, users: userNames(h), mask: mask.New(h.MaskKey), rows: make([]row.Process, len(ps.List))}
+	for i, p := range ps.List {
+		c.thin(&c.rows[i], p)
+	}
+	proctable.Each(ctx, ps, c.thick, c.done, nil)
+	if ps.Left > 0 {
+		out.Truncated(fmt.Sprintf("more than %d processes", proctable.MaxProcesses), int64(ps.Left), 0)
+	}
+	if n := c.envLeft.Load(); n > 0 {
+		out.Truncated(fmt.Sprintf("environments of more than %d bytes in all", maxEnvironments), 0, n)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return c.flush(err)
+	}
+	if err := out.Taken(ctx); err != nil {
+		return c.flush(err)
+	}
+	c.hash(ctx)
+	err = c.flush(context.Cause(ctx))
+	if err != nil {
+		return err
+	}
+	return c.recover(ctx)
+}
+
+// processReader is the collector at work.
+type processReader struct {
+	h     *host.Host
+	out   collect.Sink
+	ps    *proctable.Processes
+	users map[uint32]string
+	mask  *mask.Masker
+	rows  []row.Process // as ps.List
+
+	caps    sync.Map // capability set → its names
+	env     atomic.Int64
+	envLeft atomic.Int64
+
+	exited int
+}
+
+// flush writes the rows, and returns err or what went wrong with them.
+func (c *processReader) flush(err error) error {
+	for i := range c.rows {
+		if c.rows[i].Exited {
+			c.exited++
+		}
+		if rerr := c.out.Row("processes", &c.rows[i]); rerr != nil && err == nil {
+			err = rerr
+		}
+	}
+	if c.exited > 0 {
+		c.out.Note("%d ended while they were read.", c.exited)
+	}
+	return err
+}
+
+// thin fills a row from the first pass.
+func (c *processReader) thin(r *row.Process, p *proctable.Process) {
+	s, st := &p.Stat, &p.Status
+	major, minor := s.Terminal()
+	*r = row.Process{
+		PID: p.PID, PPID: s.Parent, Name: s.Name, Start: c.h.Boot.At(p.Start), EntityID: p.EntityID,
+		Exited: p.Exited, Own: p.PID == c.h.Self.PID && p.PID != 0, KernelThread: s.KernelThread(),
+		State: string(s.State), Group: s.Group, Session: s.Session,
+		TTYMajor: major, TTYMinor: minor, TTY: terminal(major, minor),
+		RealUID: st.UID[0], EffectiveUID: st.UID[1], SavedUID: st.UID[2], FSUID: st.UID[3],
+		RealGID: st.GID[0], EffectiveGID: st.GID[1], SavedGID: st.GID[2], FSGID: st.GID[3],
+		Tracer: st.Tracer, NoNewPrivs: st.NoNewPrivs, SeccompFilters: st.Filters,
+		NetNS: p.NetNS, MntNS: p.MntNS, Threads: s.Threads, OpenFiles: len(p.FDs),
+		Nice: s.Nice, Priority: s.Priority, UserMs: s.User * 1000 / host.TicksPerSecond, SystemMs: s.System * 1000 / host.TicksPerSecond,
+		RSS: st.VMRSS, VSize: s.VSize, Swap: st.VMSwap,
+	}
+	if p.EntityID == "" { // it had ended, or nothing of it may be read
+		r.State, r.Start = "", c.h.Boot.At(1<<63)
+		c.miss(r, "stat", p.StatusErr)
+		return
+	}
+	if parent, ok := c.ps.Process(s.Parent); ok {
+		r.ParentEntity = parent.EntityID
+	}
+	if p.StatusErr == nil {
+		c.status(r, st)
+	}
+	c.miss(r, "status", p.StatusErr)
+	c.exe(r, p)
+	if p.CmdlineErr == nil || len(p.Cmdline) > 0 {
+		r.Args = c.mask.Args(proc.Strings(p.Cmdline))
+		r.Command = strings.Join(r.Args, " ")
+	}
+	c.miss(r, "cmdline", p.CmdlineErr)
+	c.miss(r, "fd", p.FDsErr)
+	c.miss(r, "ns", p.NetNSErr)
+}
+
+func (c *processReader) status(r *row.Process, st *proc.Status) {
+	r.User, r.RealUser = c.users[st.UID[1]], c.users[st.UID[0]]
+	for _, g := range st.Groups {
+		r.Groups = append(r.Groups, fmt.Sprint(g))
+	}
+	if len(st.NSPID) > 1 {
+		r.NSPID = strings.Trim(fmt.Sprint(st.NSPID), "[]")
+	}
+	if st.Umask >= 0 {
+		r.Umask = fmt.Sprintf("%04o", st.Umask)
+	}
+	if st.Seccomp >= 0 && st.Seccomp < 3 {
+		r.Seccomp = [...]string{"none", "strict", "filter"}[st.Seccomp]
+	}
+	eff, prm := c.capabilities(st.CapEff), c.capabilities(st.CapPrm)
+	r.CapEffective, r.CapPermitted, r.CapEff, r.CapPrm = eff.names, prm.names, eff.hex, prm.hex
+	r.CapBnd, r.CapInh, r.CapAmb = c.capabilities(st.CapBnd).hex, c.capabilities(st.CapInh).hex, c.capabilities(st.CapAmb).hex
+}
+
+// exe takes the link's text apart.
+func (c *processReader) exe(r *row.Process, p *proctable.Process) {
+	if r.KernelThread || p.Stat.State == 'Z' || p.Stat.State == 'X' {
+		return // it runs no file, or no more
+	}
+	path, deleted := strings.CutSuffix(p.Exe, " (deleted)")
+	r.Executable, r.ExeDeleted = path, deleted
+	if strings.HasPrefix(path, "/memfd:") && deleted {
+		r.ExeMemfd = true
+	}
+	c.miss(r, "exe", p.ExeErr)
+}
+
+// terminal is the name of a controlling terminal, as ps has it.
+func terminal(major, minor uint32) string {
+	switch {
+	case major == 0 && minor == 0:
+		return ""
+	case major == 4 && minor < 64:
+		return fmt.Sprintf("tty%d", minor)
+	case major == 4:
+		return fmt.Sprintf("ttyS%d", minor-64)
+	case major >= 136 && major < 144:
+		return fmt.Sprintf("pts/%d", (major-136)<<8+minor)
+	}
+	return fmt.Sprintf("%d:%d", major, minor)
+}
