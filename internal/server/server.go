@@ -51,6 +51,7 @@ type Server struct {
 	bootstrap Bootstrap
 	public    net.Listener
 	ready     chan struct{}
+	cancelled chan action.Action // whose bytes are to be deleted
 }
 
 // sweepEvery is how often what a lost message would hide is looked for.
@@ -64,7 +65,7 @@ func New(ctx context.Context, c Config, log *slog.Logger, now func() time.Time) 
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, log: log, now: now, metrics: newMetrics(), ready: make(chan struct{})}
+	s := &Server{config: c, log: log, now: now, metrics: newMetrics(), ready: make(chan struct{}), cancelled: make(chan action.Action, 1024)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
@@ -139,7 +140,14 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 		Records: s.store, Devices: s.store, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
 		OnEnd: func(a action.Action) {
 			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
-			s.gateway.ActionEnded(a)
+			if a.Status != action.Cancelled {
+				return
+			}
+			select {
+			case s.cancelled <- a:
+			default: // a thousand at once: the gateway's sweep deletes what is open
+				s.log.Warn("bytes of a cancelled action are left to the sweep", "action", a.ID)
+			}
 		},
 	}
 	return nil
@@ -253,16 +261,22 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.close(drain))
 }
 
-// sweeps looks, now and then, for what a lost message would hide.
+// sweeps looks, now and then, for what a lost message would hide, and deletes
+// what cancelled actions had delivered.
 func (s *Server) sweeps(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	s.sweep(ctx)
 	for {
-		s.sweep(ctx)
 		select {
 		case <-ctx.Done():
 			return
+		case a := <-s.cancelled:
+			if err := s.vault.Discard(ctx, a.Tenant, a.ID); err != nil && ctx.Err() == nil {
+				s.log.Error("bytes of a cancelled action could not be deleted", "action", a.ID, "err", err)
+			}
 		case <-tick.C:
+			s.sweep(ctx)
 		}
 	}
 }
