@@ -17,8 +17,6 @@ import (
 	"swab/internal/dsse"
 )
 
-const maxEnvelope = dsse.MaxSize
-
 // account holds what was read of a package against what the package says of
 // itself: manifest, signature, keys, plan, ledger.
 type account struct {
@@ -150,9 +148,10 @@ func (a *account) signature(m *Manifest, manifest, envelope []byte) {
 	a.report.Signer = signer
 }
 
-// entriesOf holds the entries against the manifest's, which are in the same order.
+// entriesOf holds the entries against the manifest's, which are in the same
+// order. Those before entries.jsonl were held against that list as it came.
 func (a *account) entriesOf(m *Manifest) {
-	found := slices.DeleteFunc(slices.Clone(a.found), func(f Found) bool { return f.Path == manifestPath || f.Path == envelopePath })
+	found := slices.DeleteFunc(slices.Clone(a.found[a.listed:]), func(f Found) bool { return f.Path == manifestPath || f.Path == envelopePath })
 	inZIP := map[string]bool{}
 	for _, f := range found {
 		inZIP[f.Path] = true
@@ -168,27 +167,18 @@ func (a *account) entriesOf(m *Manifest) {
 			a.flawf(CodeMissing, e.Path, "the manifest lists it, and the package does not have it")
 		}
 	}
+	sorted := true
 	for i, f := range found {
-		switch e := listed[f.Path]; {
-		case e == nil:
+		e := listed[f.Path]
+		if e == nil {
 			a.flawf(CodeExtra, f.Path, "the manifest does not list it")
-		case e.Size != f.Size || e.SHA256 != f.SHA256:
-			a.flawf(CodeHash, f.Path, "its SHA-256 or size is not the one in the manifest")
-		case i < len(m.Entries) && m.Entries[i].Path != f.Path:
-			a.flawf(CodeStructure, f.Path, "the manifest lists the entries in another order")
-			return
-		default:
-			a.timeOf(e, f)
+			continue
 		}
+		a.compare(e, f)
+		sorted = sorted && i < len(m.Entries) && m.Entries[i].Path == f.Path
 	}
-}
-
-// timeOf: an original carries the time of modification that the manifest names.
-func (a *account) timeOf(e *Entry, f Found) {
-	if at, ok := e.modified(); ok {
-		if f.time != clampTime(at) {
-			a.flawf(CodeHeader, f.Path, "its time is not the one in the manifest")
-		}
+	if !sorted {
+		a.flawf(CodeStructure, manifestPath, "it does not list the entries in their order")
 	}
 }
 
@@ -227,8 +217,8 @@ var outcomes = []Outcome{Collected, Absent, Denied, Truncated, TimedOut, Changed
 func (a *account) ledger(m *Manifest, plan *catalog.Plan) {
 	lines := map[string]int{}
 	has := map[string]bool{}
-	for i := range m.Entries {
-		has[m.Entries[i].Path] = true
+	for _, f := range a.found {
+		has[f.Path] = true
 	}
 	for _, line := range m.Ledger {
 		lines[line.Item]++

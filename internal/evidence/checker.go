@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"swab/internal/dsse"
 )
 
 // Checker checks a package while it arrives: it hashes the whole, reads the
@@ -77,27 +79,21 @@ func (c *Checker) Abort() { c.Close() }
 // [Checker], and then once more as tools do that begin at its end.
 func CheckFile(r io.ReaderAt, size int64, l Limits) *Report {
 	sum := sha256.New()
-	s := newScan(io.TeeReader(io.NewSectionReader(r, 0, size), sum), l)
+	in := io.TeeReader(io.NewSectionReader(r, 0, size), sum)
+	s := newScan(in, l)
 	s.run()
-	if _, err := io.Copy(sum, restOf(s)); err != nil {
+	if _, err := io.Copy(io.Discard, in); err != nil {
 		s.fail(err)
+	}
+	if len(s.flaws) == 0 {
+		if err := sameFromBehind(r, size, s.found); err != nil {
+			s.fail(err)
+		}
 	}
 	rep := s.finish()
 	rep.SHA256, rep.Size = hex.EncodeToString(sum.Sum(nil)), size
-	if rep.Class == Intact {
-		if err := sameFromBehind(r, size, rep.Entries); err != nil {
-			s.fail(err)
-			rep = s.finish()
-			rep.SHA256, rep.Size = hex.EncodeToString(sum.Sum(nil)), size
-		}
-	}
 	return rep
 }
-
-// restOf is what a scan left unread.
-func restOf(s *scan) io.Reader { return unhashed{s.src} }
-
-type unhashed struct{ *source }
 
 // scan is one check from front to back.
 type scan struct {
@@ -106,6 +102,7 @@ type scan struct {
 	entries []header
 	found   []Found
 	kept    map[string][]byte // of the entries that the account is made of
+	listed  int               // entries that entries.jsonl accounts for
 	ended   bool              // the ZIP was read to its end
 	flaws   []Flaw
 }
@@ -166,17 +163,23 @@ func (s *scan) entry(h *header) error {
 	sum := sha256.New()
 	keep := s.keep(h.name)
 	at := s.pos()
-	err := s.data(h, io.MultiWriter(sum, keep))
-	f := Found{Path: h.name, Size: h.size, Packed: h.packed, Offset: h.offset, Method: h.method, data: at, time: h.time}
-	if err == nil {
-		f.SHA256 = hex.EncodeToString(sum.Sum(nil))
-		s.entries = append(s.entries, *h)
-		s.found = append(s.found, f)
-		if b, ok := keep.(*bounded); ok {
-			s.kept[h.name] = b.Bytes()
-		}
+	if err := s.data(h, io.MultiWriter(sum, keep)); err != nil {
+		return err
 	}
-	return err
+	switch k := keep.(type) {
+	case *bounded:
+		s.kept[h.name] = k.Bytes()
+	case *lister:
+		k.end()
+		s.listed = len(s.found)
+		s.kept[h.name] = nil
+	}
+	s.entries = append(s.entries, *h)
+	s.found = append(s.found, Found{
+		Path: h.name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: h.size, Packed: h.packed,
+		Offset: h.offset, Method: h.method, data: at, time: h.time,
+	})
+	return nil
 }
 
 // keep is where the data of an entry go that the account is made of; of any
@@ -191,7 +194,9 @@ func (s *scan) keep(name string) io.Writer {
 	case manifestPath:
 		return &bounded{name: name, most: s.limits.Manifest}
 	case envelopePath:
-		return &bounded{name: name, most: maxEnvelope}
+		return &bounded{name: name, most: dsse.MaxSize}
+	case listPath:
+		return &lister{scan: s}
 	}
 	return io.Discard
 }

@@ -151,20 +151,15 @@ func (h *header) appendCentral(b []byte) []byte {
 	b = le.AppendUint16(b, clock)
 	b = le.AppendUint16(b, date)
 	b = le.AppendUint32(b, h.crc)
-	// Whatever does not fit 32 bits is all ones here, and stands in the zip64
-	// field, in this order.
+	b = le.AppendUint32(b, uint32(min(h.packed, max32)))
+	b = le.AppendUint32(b, uint32(min(h.size, max32)))
+	// What does not fit 32 bits is all ones in its place, and stands in the
+	// zip64 field, where the larger size comes first.
 	var large []byte
-	for _, n := range []int64{h.packed, h.size} {
+	for _, n := range []int64{h.size, h.packed, h.offset} {
 		if n >= max32 {
 			large = le.AppendUint64(large, uint64(n))
-			n = max32
 		}
-		b = le.AppendUint32(b, uint32(n))
-	}
-	offset := h.offset
-	if offset >= max32 {
-		large = le.AppendUint64(large, uint64(offset))
-		offset = max32
 	}
 	extra := 9
 	if large != nil {
@@ -176,7 +171,7 @@ func (h *header) appendCentral(b []byte) []byte {
 	b = le.AppendUint16(b, 0) // disk
 	b = le.AppendUint16(b, 0) // internal attributes
 	b = le.AppendUint32(b, regularFile)
-	b = le.AppendUint32(b, uint32(offset))
+	b = le.AppendUint32(b, uint32(min(h.offset, max32)))
 	b = append(b, h.name...)
 	if large != nil {
 		b = le.AppendUint16(b, extraZip64)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"swab/internal/canon"
 	"swab/internal/catalog"
@@ -20,7 +21,7 @@ import (
 // fills in the format, the digest of the plan, and the entries; key must be the
 // one that ends the chain of m.Device.
 func (w *Writer) Finish(m Manifest, plan catalog.Plan, key ed25519.PrivateKey) error {
-	if err := w.settled(plan); err != nil {
+	if err := w.settled(); err != nil {
 		return err
 	}
 	chain, err := device.Chain(m.Device.Key, m.Device.Succession)
@@ -33,12 +34,13 @@ func (w *Writer) Finish(m Manifest, plan catalog.Plan, key ed25519.PrivateKey) e
 	m.Format = Format
 	m.Profile = Profile{Name: plan.Profile, Digest: plan.Digest()}
 
+	w.endList()
 	w.put(Entry{Path: planPath, Kind: KindPlan}, plan.Canonical())
 	table := summarize(m, plan)
 	w.put(Entry{Path: summaryPath, Kind: KindReport, Rows: int64(len(table.rows))}, table.csv())
 	w.put(Entry{Path: xlsPath, Kind: KindReport, Rows: int64(len(table.rows))}, table.xls())
 
-	m.Entries = w.account()
+	m.Entries = slices.Clone(w.entries)
 	complete(reflect.ValueOf(&m).Elem())
 	manifest, err := canon.Marshal(m)
 	if err != nil {
@@ -51,6 +53,24 @@ func (w *Writer) Finish(m Manifest, plan catalog.Plan, key ed25519.PrivateKey) e
 	}
 	w.put(Entry{Path: envelopePath}, envelope)
 	return w.finishDirectory()
+}
+
+// settled says why the package can't be finished now.
+func (w *Writer) settled() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && w.open > 0 {
+		w.err = fmt.Errorf("finish package: %d tables or streams are still open", w.open)
+	}
+	return w.err
+}
+
+// put adds a whole entry under one of the names that are the writer's own.
+func (w *Writer) put(e Entry, data []byte) {
+	e.Part, e.Outcome = 1, Collected
+	p := w.newPart(e, w.now())
+	w.fill(p, data)
+	w.end(p)
 }
 
 // finishDirectory writes the central directory and the end of the ZIP.

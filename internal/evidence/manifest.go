@@ -132,6 +132,7 @@ const (
 	KindOriginal Kind = "original" // bytes of the device
 	KindReport   Kind = "report"   // the summary
 	KindPlan     Kind = "plan"     // plan.json
+	KindList     Kind = "list"     // entries.jsonl
 )
 
 // Entry is the manifest's account of one entry of the ZIP, manifest.json and

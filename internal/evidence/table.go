@@ -14,7 +14,7 @@ const (
 	// maxTwin is how large a CSV twin may be, deflated; maxTwins bounds those
 	// of all open tables together.
 	maxTwin  = 2 << 20
-	maxTwins = 4 << 20
+	maxTwins = 3 << 20
 )
 
 // Table is rows of one type, written twice: as JSON Lines, which is the table,

@@ -58,7 +58,7 @@ const (
 	CodePlan      Code = "plan"      // plan.json is not the one the manifest names
 	CodeLedger    Code = "ledger"    // an item of the plan is not accounted for
 	CodeReceipt   Code = "receipt"   // the receipt is not of this package, or of no trusted key
-	CodeTrust     Code = "trust"     // the package is of another device, or of a plan nobody here knows
+	CodeTrust     Code = "trust"     // the package is of another device, or by a plan that nobody here knows
 )
 
 // Flaw is something wrong with a package. It serves as the error of what can't
@@ -135,20 +135,21 @@ type Trust struct {
 type Verdict struct {
 	Class   Class    `json:"class"`
 	Exit    int      `json:"exit"`
-	Text    string   `json:"text"`    // one sentence; the first thing that is wrong
+	Code    Code     `json:"code"`    // of the first thing that is wrong; "" where nothing is
+	Text    string   `json:"text"`    // one sentence, which says it
 	Receipt *Receipt `json:"receipt"` // the trusted receipt that holds; nil where there is none
 }
 
 // Judge holds the report against what the verifier trusts.
 func (r *Report) Judge(t Trust) Verdict {
 	if r.Class != Intact {
-		return verdict(r.Class, r.Flaws[0].Error())
+		return verdict(r.Class, r.Flaws[0].Code, r.Flaws[0].Error())
 	}
 	var held *Receipt
 	if t.Receipt != nil {
 		rec, proven, err := r.checkReceipt(t)
 		if err != nil {
-			return verdict(Altered, err.Error())
+			return verdict(Altered, CodeReceipt, clean(err))
 		}
 		if proven {
 			held = &rec
@@ -156,10 +157,10 @@ func (r *Report) Judge(t Trust) Verdict {
 	}
 	m := r.Manifest
 	if t.Device != "" && t.Device != m.Device.ID {
-		return verdict(Altered, fmt.Sprintf("the package is of device %s, not of %s", m.Device.ID, t.Device))
+		return verdict(Altered, CodeTrust, fmt.Sprintf("the package is of device %s, not of %s", m.Device.ID, t.Device))
 	}
 	if held == nil && !t.knows(m.Profile.Digest) {
-		return verdict(Unreadable, fmt.Sprintf("its plan %s is of no release that this program knows; "+
+		return verdict(Unreadable, CodeTrust, fmt.Sprintf("its plan %s is of no release that this program knows; "+
 			"a newer release, or its receipt with the server's key, can tell whether it is complete", m.Profile.Digest))
 	}
 	v := Verdict{Class: Authentic, Receipt: held}
@@ -176,8 +177,8 @@ func (r *Report) Judge(t Trust) Verdict {
 	return v
 }
 
-func verdict(c Class, text string) Verdict {
-	return Verdict{Class: c, Exit: c.Exit(), Text: string(c) + ": " + text}
+func verdict(c Class, code Code, text string) Verdict {
+	return Verdict{Class: c, Exit: c.Exit(), Code: code, Text: string(c) + ": " + text}
 }
 
 func (t Trust) knows(d catalog.Digest) bool {

@@ -2,15 +2,12 @@ package evidence
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"swab/internal/catalog"
 )
 
 const (
@@ -20,7 +17,7 @@ const (
 
 	// maxHeldAll bounds what all open entries keep together: beyond, whoever
 	// adds more writes its own out.
-	maxHeldAll = 4 << 20
+	maxHeldAll = 3 << 20
 
 	// MaxEntries is the most entries that a package has.
 	MaxEntries = 200_000
@@ -43,7 +40,8 @@ type Writer struct {
 	open    int        // tables and streams not closed yet
 	names   *names
 	dir     []header
-	entries []Entry
+	entries []Entry // of the manifest
+	list    *part   // entries.jsonl, once there are too many for the manifest
 	err     error
 
 	out io.Writer // the owner's alone
@@ -89,6 +87,7 @@ func (w *Writer) fail(err error) {
 	defer w.mu.Unlock()
 	if w.err == nil {
 		w.err = fmt.Errorf("write package at byte %d: %w", w.off.Load(), err)
+		w.free.Broadcast()
 	}
 }
 
@@ -110,14 +109,15 @@ type part struct {
 
 // take makes the ZIP p's own. A table that has it cedes it, at a row's end: its
 // entry ends there, and it goes on in another part. Anything else is waited for.
+// It returns false, and p owns nothing, once an error has ended the writing.
 //
 // The caller may hold its own table's lock while it waits for that of the owner.
 // No circle can come of it: whoever waits here is not the owner, and saw the one
 // it waits for as the owner after that one's own last wait had ended.
-func (w *Writer) take(p *part) {
+func (w *Writer) take(p *part) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.owner != nil {
+	for w.owner != nil && w.err == nil {
 		o := w.owner
 		if o.table == nil {
 			w.free.Wait()
@@ -127,7 +127,11 @@ func (w *Writer) take(p *part) {
 		o.table.cede(o)
 		w.mu.Lock()
 	}
+	if w.err != nil {
+		return false
+	}
 	w.owner = p
+	return true
 }
 
 func (w *Writer) release() {
@@ -139,8 +143,10 @@ func (w *Writer) release() {
 
 // begin takes the ZIP for p and writes its local header. The first entry of all
 // is the README, whoever comes first.
-func (w *Writer) begin(p *part) {
-	w.take(p)
+func (w *Writer) begin(p *part) bool {
+	if !w.take(p) {
+		return false
+	}
 	if w.off.Load() == 0 {
 		readme := w.newPart(Entry{Path: readmePath, Kind: KindText, Part: 1, Outcome: Collected}, w.now())
 		readme.add([]byte(readmeText), &w.packer)
@@ -149,6 +155,7 @@ func (w *Writer) begin(p *part) {
 		w.tail(readme)
 	}
 	w.head(p)
+	return true
 }
 
 // head writes the local header, which the owner alone may do.
@@ -194,17 +201,9 @@ func (w *Writer) tail(p *part) {
 	} else {
 		w.drain(p)
 	}
-	p.packed, p.raw = nil, nil
 	p.entry.Size, p.entry.SHA256 = p.size, hex.EncodeToString(p.sum.Sum(nil))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.dir = append(w.dir, *h)
-	if len(w.dir) > MaxEntries && w.err == nil {
-		w.err = fmt.Errorf("package would have over %d entries", MaxEntries)
-	}
-	if h.name != manifestPath && h.name != envelopePath {
-		w.entries = append(w.entries, p.entry)
-	}
+	complete(reflect.ValueOf(&p.entry).Elem())
+	w.record(p)
 }
 
 // emit writes bytes of the ZIP, unless an error ended it.
@@ -236,11 +235,12 @@ func (w *Writer) grown(p *part, before int) bool {
 // spill writes out what p holds: takes the ZIP for it, if p is too large to be
 // an entry with its sizes in front.
 func (w *Writer) spill(p *part) {
-	if !p.began {
-		w.begin(p)
+	held := int64(len(p.packed))
+	if p.began || w.begin(p) {
+		w.drain(p)
 	}
-	w.held.Add(-int64(len(p.packed)))
-	w.drain(p)
+	p.packed = p.packed[:0]
+	w.held.Add(-held)
 }
 
 // end ends p's entry: writes what it holds and gives the ZIP back.
@@ -249,12 +249,12 @@ func (w *Writer) end(p *part) {
 	p.settle(&w.packer, true)
 	w.held.Add(int64(len(p.packed) - before))
 	held := int64(len(p.packed))
-	if !p.began {
-		w.begin(p)
+	if p.began || w.begin(p) {
+		w.tail(p)
+		w.release()
 	}
-	w.tail(p)
+	p.packed, p.raw = nil, nil
 	w.held.Add(-held)
-	w.release()
 }
 
 // Stream is an entry that is written as bytes: an original, a text, a report.
@@ -301,18 +301,22 @@ func (s *Stream) Write(data []byte) (int, error) {
 	if s.closed {
 		return 0, fmt.Errorf("write to entry %q after its end", s.part.entry.Path)
 	}
-	// In bites, so that no one call makes the entry hold more than its bound.
-	for rest := data; len(rest) > 0; {
-		n := min(len(rest), chunk)
-		before := len(s.part.packed)
-		s.part.add(rest[:n], &s.w.packer)
-		rest = rest[n:]
-		// One of up to 1 MiB is kept whole, for its sizes stand in front.
-		if s.w.grown(s.part, before) && s.part.size > smallEntry {
-			s.w.spill(s.part)
+	s.w.fill(s.part, data)
+	return len(data), s.w.Err()
+}
+
+// fill adds data to p, in bites, so that no one call makes it hold more than its
+// bound. An entry of up to 1 MiB is kept whole, for its sizes stand in front.
+func (w *Writer) fill(p *part, data []byte) {
+	for len(data) > 0 {
+		n := min(len(data), chunk)
+		before := len(p.packed)
+		p.add(data[:n], &w.packer)
+		data = data[n:]
+		if w.grown(p, before) && p.size > smallEntry {
+			w.spill(p)
 		}
 	}
-	return len(data), s.w.Err()
 }
 
 // SetOutcome says what came of the entry, before it is closed.
@@ -352,39 +356,4 @@ func (s *Stream) Entry() Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.part.entry
-}
-
-// put adds a whole entry with one of the names that are the writer's own.
-func (w *Writer) put(e Entry, data []byte) {
-	e.Part, e.Outcome = 1, Collected
-	p := w.newPart(e, w.now())
-	for rest := data; len(rest) > 0; {
-		n := min(len(rest), chunk)
-		before := len(p.packed)
-		p.add(rest[:n], &w.packer)
-		rest = rest[n:]
-		if w.grown(p, before) && p.size > smallEntry {
-			w.spill(p)
-		}
-	}
-	w.end(p)
-}
-
-// account is the entries so far, in the order of the ZIP.
-func (w *Writer) account() []Entry {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.entries)
-}
-
-// errOpen is returned by Finish while entries are open.
-var errOpen = errors.New("finish package: tables or streams are still open")
-
-func (w *Writer) settled(plan catalog.Plan) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err == nil && w.open > 0 {
-		w.err = errOpen
-	}
-	return w.err
 }
