@@ -237,3 +237,25 @@ func TestReadGivesDefaultsAndNoEnvironment(t *testing.T) {
 		t.Error("bad settings are taken")
 	}
 }
+
+func TestPageHasEverySettingOnce(t *testing.T) {
+	page, err := command.Page("prog", []command.Command{
+		{Name: "serve", Help: "Serve", Run: func() command.Runner { return &serve{} }},
+		{Name: "device", Help: "Devices", Verbs: []command.Command{{Name: "list", Help: "List them", Run: func() command.Runner { return &list{} }}}},
+		{Name: "fail", Help: "Fail", Run: func() command.Runner { return &fail{} }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"## prog serve\n\nServe.\n", "## prog device list\n", "Exits with the code asked for.",
+		"| `--top=7` | `SWAB_TOP` | How many Default: `7`. |\n",
+		"| in the file: `key` | `SWAB_KEY` | A key |\n",
+		"| `--level=\"info\"` |  | Log level One of debug, info. Default: `info`. |\n",
+		"| `<text>` | What to say |\n",
+	} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("want %q once in:\n%s", want, page)
+		}
+	}
+}

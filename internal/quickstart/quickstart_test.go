@@ -1,0 +1,201 @@
+package quickstart_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"swab/internal/agent"
+	"swab/internal/cli"
+	"swab/internal/command"
+	"swab/internal/command/commandtest"
+	"swab/internal/quickstart"
+	"swab/internal/server"
+)
+
+func swab(ctx context.Context, args []string, env command.Env) int {
+	return cli.Main(ctx, args, env, server.Command, agent.Command, quickstart.Command)
+}
+
+// The quickstart starts its own binary as the agent: here that is the test.
+func TestMain(m *testing.M) { commandtest.Main(m, map[string]commandtest.Program{"swab": swab}) }
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func packages(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "packages", "*.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func logs(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"server.log", "agent.log"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		t.Logf("%s (%v):\n%s", name, err, b[max(0, len(b)-4000):])
+	}
+}
+
+func TestOneCommandGivesAJudgedPackageAndASecondRunGoesOn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's data")
+	var listen string
+	for run := 1; run <= 2; run++ {
+		got := commandtest.Call(within(t, time.Minute), swab, nil, "quickstart", "--once", "--data", dir)
+		if got.Code != 0 {
+			logs(t, dir)
+			t.Fatalf("run %d: code %d\n%s%s", run, got.Code, got.Stdout, got.Stderr)
+		}
+		for _, want := range []string{
+			`(?m)^verdict +authentic: every byte is as device [0-9a-f]{40} signed it, and as the server's receipt`,
+			`(?m)^package +` + regexp.QuoteMeta(dir) + `/packages/[0-9a-f-]{36}\.zip `,
+			`(?m)^  linux\.processes +collected +[1-9]`,
+			`(?m)^  server started +[0-9.]+ ms$`, `(?m)^  answered to succeeded +[0-9.]+ ms$`,
+			`(?m)^  answered to begun by the agent +[0-9.]+ ms$`, `(?m)^  answered to stage 0 in memory +[0-9.]+ ms$`,
+			`(?m)^progress +`,
+		} {
+			if !regexp.MustCompile(want).MatchString(got.Stdout) {
+				t.Errorf("run %d: want %s in\n%s", run, want, got.Stdout)
+			}
+		}
+		if n := len(packages(t, dir)); n != run {
+			t.Errorf("run %d: %d packages in %s", run, n, dir)
+		}
+		address := regexp.MustCompile(`(?m)^server +(https://127\.0\.0\.1:\d+)$`).FindString(got.Stdout)
+		if run > 1 && address != listen {
+			t.Errorf("the second run is at %q, the first one was at %q", address, listen)
+		}
+		listen = address
+		if m := regexp.MustCompile(`(?s)clientSecret": "([^"]+)`).FindStringSubmatch(read(t, filepath.Join(dir, "bootstrap.json"))); m == nil || strings.Contains(got.Stdout, m[1]) {
+			t.Error("the secret is on the terminal")
+		}
+	}
+	for _, p := range packages(t, dir) {
+		got := commandtest.Call(t.Context(), swab, nil, "verify", p, "--trust", filepath.Join(dir, "bootstrap.json"), "--require", "authentic")
+		if got.Code != 0 {
+			t.Errorf("verify %s: %+v", p, got)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The lines that are printed for doing it by hand are run as they are.
+func TestStaysUpUntilInterruptedAndTheLinesPrintedWork(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	hand := t.TempDir()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(hand, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(hand, "bin", "swab")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Join(hand, "bin")+":"+os.Getenv("PATH"))
+	ctx, interrupt := context.WithCancel(within(t, 2*time.Minute))
+	r, w := io.Pipe()
+	var stderr strings.Builder
+	code := make(chan int, 1)
+	go func() {
+		env := command.System()
+		env.Stdout, env.Stderr = w, &stderr
+		env.Getenv = func(name string) string {
+			if strings.HasPrefix(name, "SWAB_") {
+				return ""
+			}
+			return os.Getenv(name)
+		}
+		code <- swab(ctx, []string{"quickstart", "--data", dir}, env)
+		w.Close()
+	}()
+	var said strings.Builder
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if strings.HasPrefix(lines.Text(), "The server stays up.") {
+			break
+		}
+	}
+	_, script, ok := strings.Cut(said.String(), "The same by hand:\n\n")
+	if !ok {
+		logs(t, dir)
+		t.Fatalf("no lines to copy in\n%s", said.String())
+	}
+	script, _, _ = strings.Cut(script, "\nThe server stays up.")
+
+	sh := exec.CommandContext(ctx, "sh", "-eu")
+	sh.Dir, sh.Stdin = hand, strings.NewReader(script)
+	out, err := sh.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), ".zip: authentic: ") {
+		logs(t, dir)
+		t.Errorf("by hand: %v\n%s\nthe lines were:\n%s", err, out, script)
+	}
+
+	interrupt()
+	io.Copy(io.Discard, r)
+	if c := <-code; c != 0 || stderr.String() != "" {
+		t.Errorf("after the interrupt: code %d\n%s", c, stderr.String())
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "agent.log"))
+	if err != nil || strings.Contains(string(b), "panic") {
+		t.Errorf("the agent's log: %v\n%s", err, b)
+	}
+}
+
+func TestAStepThatFailsSaysWhichWhyAndWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	broken := filepath.Join(dir, "broken")
+	if err := os.Mkdir(broken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "quickstart.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ args, want string }{
+		"data is a file":      {"--data " + file, "swab: data directory: .*not a directory; give --data DIR, one that you may write to\n"},
+		"the address is used": {"--data " + filepath.Join(dir, "d") + " --listen " + taken.Addr().String(), "swab: server: listen at .*address already in use.*end it first or give --data DIR\n"},
+		"no address":          {"--data " + filepath.Join(dir, "e") + " --listen nowhere", "swab: server's settings: --listen nowhere: .*; give --listen HOST:PORT"},
+		"remembers nonsense":  {"--data " + broken, "swab: address: .*quickstart.json: .*; give --listen HOST:PORT\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := commandtest.Call(within(t, time.Minute), swab, nil, append([]string{"quickstart", "--once"}, strings.Fields(tc.args)...)...)
+			if got.Code != 1 || !regexp.MustCompile("^"+tc.want).MatchString(got.Stderr) {
+				t.Errorf("code %d, %q, want %q", got.Code, got.Stderr, tc.want)
+			}
+		})
+	}
+}
