@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"swab/internal/action"
 	"swab/internal/audit"
@@ -107,6 +109,22 @@ func TestRefusedTokensAreSummedInTheAuditLog(t *testing.T) {
 	// One sum of the API, which names no tenant, and one of the tenant's issuer.
 	if s := sums["127.0.0.1"]; s != "3 1 " && s != "1 3 " || len(sums) != 1 {
 		t.Errorf("sums %v", sums)
+	}
+}
+
+func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
+	in := install(t)
+	in.advance(300*time.Millisecond - deadline) // so the deadline is near
+	for _, path := range []string{in.collectPath(), "/api/nothing"} {
+		conn := in.dial(t, path, 100, `{"Comment":`)
+		answer, err := io.ReadAll(conn) // until the server closes it
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 40") {
+			t.Errorf("%s: %v, %q", path, err, answer)
+		}
+		conn.Close()
+	}
+	if g := in.as(t, full, "GET", "/api/machineactions", ""); !strings.HasSuffix(g.raw, `"value":[]}`) {
+		t.Errorf("half a request made an action: %s", g.raw)
 	}
 }
 

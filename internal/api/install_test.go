@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -274,16 +275,21 @@ func (in *installation) receiptKeys() []ed25519.PublicKey {
 // abandon sends a request in full and closes the connection without reading.
 func (in *installation) abandon(t testing.TB, path, body string) {
 	t.Helper()
-	transport := in.Client().Transport.(*http.Transport)
-	conn, err := tls.Dial("tcp", in.Listener.Addr().String(), transport.TLSClientConfig)
+	in.dial(t, path, len(body), body).Close()
+}
+
+// dial sends a POST with a token by hand, with a body as long as said or not.
+func (in *installation) dial(t testing.TB, path string, length int, body string) net.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", in.Listener.Addr().String(), in.Client().Transport.(*http.Transport).TLSClientConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", path, in.token[full], len(body), body)
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", path, in.token[full], length, body)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return conn
 }
 
 func (in *installation) collectPath() string {

@@ -84,6 +84,9 @@ type call struct {
 	trace  string // the request's id, in the log as well
 }
 
+// deadline is how long one request may take.
+const deadline = 30 * time.Second
+
 // ServeHTTP answers a request to one of the endpoints.
 func (s *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := s.Now()
@@ -93,6 +96,8 @@ func (s *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // RFC 6749 asks for it beside Cache-Control
+	// A body that never comes must not hold the connection.
+	http.NewResponseController(w).SetReadDeadline(begun.Add(deadline))
 
 	route, body, err := s.fenced(c)
 	status := http.StatusOK
@@ -128,7 +133,7 @@ func (s *Issuer) serve(c *call) (route string, body any, err error) {
 		c.w.Header().Set("Allow", strings.Join(e.methods, ", "))
 		return e.path, nil, methodNotAllowed
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.r.Context(), deadline)
 	defer cancel()
 	c.r = c.r.WithContext(ctx)
 	if c.tenant, err = s.tenant(ctx, name); err != nil {
