@@ -13,6 +13,7 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/audit"
+	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/store"
 )
@@ -130,77 +131,63 @@ func oneCreatorWins(t *testing.T, s *store.Store) {
 }
 
 // activeRule plays any order of creations and changes on three devices against
-// a model that knows only the rule.
+// a model that knows only the rule. A later run finds what an earlier one left.
 func activeRule(t *testing.T, s *store.Store) {
 	w := newWorld(t, s)
-	devices := []int{1, 2, 3}
-	for _, n := range devices[1:] {
-		enrol(t, s, "token", n)
+	devices := []device.Device{w.device, enrol(t, s, "token", 2), enrol(t, s, "token", 3)}
+	active := make([]action.Action, len(devices)) // the model; without an id: none
+	made := 0
+	create := func(r *rapid.T, n int) {
+		made++
+		a := newAction(devices[n], made)
+		got, err := s.CreateAction(t.Context(), a, entry(audit.ActCollect, a.ID, a.Device))
+		switch refused, ok := errors.AsType[*action.ActiveError](err); {
+		case active[n].ID == "" && err == nil:
+			active[n] = got
+		case active[n].ID == "" || !ok || refused.ID != active[n].ID:
+			r.Fatalf("create for device %d: %v, while %q stands", n, err, active[n].ID)
+		}
 	}
-	next := 0
+	change := func(r *rapid.T, n int, status action.Status) {
+		before := active[n]
+		if before.ID == "" {
+			return
+		}
+		got, err := w.to(t.Context(), before.ID, status)
+		switch {
+		case !before.Status.May(status):
+			if err != errEnded {
+				r.Fatalf("from %s to %s: %v", before.Status, status, err)
+			}
+			return
+		case err != nil || got.Status != status:
+			r.Fatalf("from %s to %s: %s, %v", before.Status, status, got.Status, err)
+		}
+		if active[n] = got; status.Ended() {
+			active[n] = action.Action{}
+		}
+		if _, err := w.to(t.Context(), got.ID, action.Pending); err != errEnded {
+			r.Fatalf("an action that is %s was made pending: %v", got.Status, err)
+		}
+	}
+	statuses := []action.Status{action.InProgress, action.Succeeded, action.Failed, action.TimeOut, action.Cancelled}
 	rapid.Check(t, func(r *rapid.T) {
-		active := map[int]action.Action{}
-		for n := range devices { // what an earlier run left
-			if a, ok, err := s.ActiveAction(t.Context(), w.tenant, newDevice(devices[n]).ID); err != nil {
-				r.Fatal(err)
-			} else if ok {
-				active[n] = a
+		for range rapid.IntRange(1, 10).Draw(r, "steps") {
+			n := rapid.IntRange(0, len(devices)-1).Draw(r, "device")
+			if rapid.Bool().Draw(r, "create") {
+				create(r, n)
+			} else {
+				change(r, n, rapid.SampledFrom(statuses).Draw(r, "status"))
 			}
 		}
-		ended := []action.ID{}
-		r.Repeat(map[string]func(*rapid.T){
-			"create": func(r *rapid.T) {
-				n := rapid.IntRange(0, len(devices)-1).Draw(r, "device")
-				d := newDevice(devices[n])
-				d.Tenant = w.tenant
-				next++
-				a := newAction(d, next)
-				got, err := s.CreateAction(t.Context(), a, entry(audit.ActCollect, a.ID, a.Device))
-				standing, stands := active[n]
-				if refused, ok := errors.AsType[*action.ActiveError](err); stands != ok || (ok && refused.ID != standing.ID) || (!ok && err != nil) {
-					r.Fatalf("create: %v; stands in the way: %v %s", err, stands, standing.ID)
-				}
-				if !stands {
-					active[n] = got
-				}
-			},
-			"change": func(r *rapid.T) {
-				n := rapid.IntRange(0, len(devices)-1).Draw(r, "device")
-				status := rapid.SampledFrom([]action.Status{
-					action.InProgress, action.Succeeded, action.Failed, action.TimeOut, action.Cancelled,
-				}).Draw(r, "status")
-				a, ok := active[n]
-				if !ok || !a.Status.May(status) {
-					return
-				}
-				got, err := w.to(t.Context(), a.ID, status)
-				if err != nil || got.Status != status {
-					r.Fatalf("change to %s: %s, %v", status, got.Status, err)
-				}
-				if active[n] = got; status.Ended() {
-					delete(active, n)
-					ended = append(ended, a.ID)
-				}
-			},
-			"change an ended one": func(r *rapid.T) {
-				if len(ended) == 0 {
-					return
-				}
-				if _, err := w.to(t.Context(), rapid.SampledFrom(ended).Draw(r, "id"), action.InProgress); err != errEnded {
-					r.Fatalf("an ended action was begun again: %v", err)
-				}
-			},
-			"": func(r *rapid.T) {
-				for n := range devices {
-					got, ok, err := s.ActiveAction(t.Context(), w.tenant, newDevice(devices[n]).ID)
-					want, stands := active[n]
-					if err != nil || ok != stands || got.ID != want.ID || got.Status != want.Status {
-						r.Fatalf("device %d: active is %s %s %v, %v; want %s %s %v", n, got.ID, got.Status, ok, err, want.ID, want.Status, stands)
-					}
-				}
-			},
-		})
+		for n, d := range devices {
+			got, ok, err := s.ActiveAction(t.Context(), w.tenant, d.ID)
+			if want := active[n]; err != nil || ok != (want.ID != "") || got.ID != want.ID || got.Status != want.Status {
+				r.Fatalf("device %d: active is %q %s, %v; want %q %s", n, got.ID, got.Status, err, want.ID, want.Status)
+			}
+		}
 	})
+	checkLog(t, s, w.tenant, -1)
 }
 
 func changesFollow(t *testing.T, s *store.Store) {

@@ -127,7 +127,7 @@ func logIsItsLeaves(t *testing.T, s *store.Store) {
 		tenants++
 		tenant := newTenant(t, s, tenants)
 		want := [][]byte{nil} // the first is the tenant's own
-		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 9), 1, 8).Draw(r, "batches") {
+		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 20), 1, 4).Draw(r, "batches") {
 			batch := []audit.Entry{}
 			for j := range n {
 				e := entry(audit.ActLink, fmt.Sprint(i, " ", j), "")
