@@ -23,6 +23,7 @@ func Collectors() []collect.Collector {
 		Sessions(),
 		Modules(),
 		Mounts(),
+		System(),
 		Agent(),
 	}
 }

@@ -9,11 +9,13 @@
 package proctable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -114,7 +116,7 @@ func take(ctx context.Context, h *host.Host) (*Processes, error) {
 
 // list reads the pids that there are.
 func (ps *Processes) list() error {
-	return ps.proc.EachDirent(".", func(e host.Dirent) error {
+	err := ps.proc.EachDirent(".", func(e host.Dirent) error {
 		pid, err := strconv.Atoi(e.Name)
 		if err != nil || pid <= 0 || e.Name[0] == '0' || e.Name[0] == '+' {
 			return nil
@@ -123,9 +125,15 @@ func (ps *Processes) list() error {
 			ps.Left++
 			return nil
 		}
-		ps.List = append(ps.List, &Process{PID: pid, Index: len(ps.List), table: ps})
+		ps.List = append(ps.List, &Process{PID: pid, table: ps})
 		return nil
 	})
+	// procfs lists them so, a tree of files need not.
+	slices.SortFunc(ps.List, func(a, b *Process) int { return cmp.Compare(a.PID, b.PID) })
+	for i, p := range ps.List {
+		p.Index = i
+	}
+	return err
 }
 
 // first opens the process's directory and reads what never blocks. It reports
@@ -205,6 +213,21 @@ func (p *Process) Open() (*host.Tree, func(), error) {
 		return nil, nil, err
 	}
 	return dir, func() { dir.Close() }, nil
+}
+
+// Handle reports whether a descriptor of the agent's own process is one of the
+// handles on process directories that this table keeps open.
+func (ps *Processes) Handle(fd FD) bool {
+	if fd.Kind != Path {
+		return false
+	}
+	name := fd.target[strings.LastIndexByte(fd.target, '/')+1:]
+	pid, err := strconv.Atoi(name)
+	if err != nil || fd.target != "/"+name && fd.target != "/proc/"+name {
+		return false
+	}
+	_, ok := ps.Process(pid)
+	return ok
 }
 
 // Name is the process's name: the last part of its executable's path would be
