@@ -78,7 +78,7 @@ func (s *sink) copyFile(f *host.File, e evidence.Entry, limit int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{stream}, io.LimitReader(f, limit), make([]byte, 64<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{stream}, io.NewSectionReader(f, 0, limit), make([]byte, 64<<10))
 	outcome, cut := evidence.Collected, int64(0)
 	after, statErr := f.Restat()
 	switch {

@@ -70,7 +70,6 @@ type Process struct {
 	AuditSession string   `json:"swab.audit_session,omitzero" csv:"Audit session"`
 
 	CapEffective   []string `json:"process.thread.capabilities.effective,omitzero" csv:"-"`
-	CapPermitted   []string `json:"process.thread.capabilities.permitted,omitzero" csv:"-"`
 	CapEff         string   `json:"swab.capabilities.effective,omitzero" csv:"CapEff"` // the five sets in hex
 	CapPrm         string   `json:"swab.capabilities.permitted,omitzero" csv:"CapPrm"`
 	CapBnd         string   `json:"swab.capabilities.bounding,omitzero" csv:"CapBnd"`

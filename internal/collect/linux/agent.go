@@ -52,7 +52,12 @@ func (agent) Collect(ctx context.Context, h *host.Host, out collect.Sink) error 
 		}
 		rows = append(rows, r)
 	}
+	handles := 0
 	for _, fd := range p.FDs {
+		if ps.Handle(fd) {
+			handles++
+			continue
+		}
 		r := row.Agent{Name: fd.Target(), PID: p.PID, FD: fd.Number, Inode: fd.Inode}
 		switch fd.Kind {
 		case proctable.Socket:
@@ -65,6 +70,9 @@ func (agent) Collect(ctx context.Context, h *host.Host, out collect.Sink) error 
 		}
 		rows = append(rows, r)
 	}
+	rows = append(rows, row.Agent{
+		Kind: "handles", Name: "/proc/PID", PID: p.PID, Detail: fmt.Sprintf("%d directories of processes held open while reading", handles),
+	})
 	for i := range rows {
 		if err := out.Row("agent", &rows[i]); err != nil {
 			return err

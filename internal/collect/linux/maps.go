@@ -90,8 +90,10 @@ func (c *mapReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.T
 	if p.Stat.KernelThread() {
 		return m, nil
 	}
+	reason := ""
 	keep := func(found *proc.Map, path []byte) bool {
-		return why(found, path) != "" || found.Inode != 0 && found.Perms[2] == 'x'
+		reason = why(found, path)
+		return reason != "" || found.Inode != 0 && found.Perms[2] == 'x'
 	}
 	last := uint64(0)
 	m.err = s.Buf.Lines(dir, "maps", maxMaps, func(line []byte) error {
@@ -104,7 +106,6 @@ func (c *mapReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.T
 			last = found.Inode
 			m.images = append(m.images, mapped{found.Start, found.End, found.Offset, found.Major, found.Minor, found.Inode, s.Intern(found.Path)})
 		}
-		reason := why(&found, []byte(found.Path))
 		if reason == "" {
 			return nil
 		}

@@ -48,7 +48,7 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 			out.Missing("/proc/PID/fd", p.FDsErr)
 		}
 	}
-	c := &fdReader{h: h, out: out}
+	c := &fdReader{h: h, out: out, ps: ps}
 	proctable.Each(ctx, ps, c.read, c.rows, nil)
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -60,6 +60,7 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 type fdReader struct {
 	h   *host.Host
 	out collect.Sink
+	ps  *proctable.Processes
 }
 
 // fdFacts is what is read of one descriptor beyond its link.
@@ -111,6 +112,9 @@ func (c *fdReader) rows(p *proctable.Process, facts []fdFacts, err error) {
 	}
 	own := p.PID == c.h.Self.PID
 	for i, fd := range p.FDs {
+		if own && c.ps.Handle(fd) {
+			continue // the agent's table counts them
+		}
 		r := row.OpenFile{
 			PID: p.PID, Name: p.Name(), FD: fd.Number, Target: fd.Target(), Inode: fd.Inode, EntityID: p.EntityID, Own: own,
 		}

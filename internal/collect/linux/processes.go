@@ -164,7 +164,7 @@ func (c *processReader) status(r *row.Process, st *proc.Status) {
 		r.Seccomp = [...]string{"none", "strict", "filter"}[st.Seccomp]
 	}
 	eff, prm := c.capabilities(st.CapEff), c.capabilities(st.CapPrm)
-	r.CapEffective, r.CapPermitted, r.CapEff, r.CapPrm = eff.names, prm.names, eff.hex, prm.hex
+	r.CapEffective, r.CapEff, r.CapPrm = eff.names, eff.hex, prm.hex
 	r.CapBnd, r.CapInh, r.CapAmb = c.capabilities(st.CapBnd).hex, c.capabilities(st.CapInh).hex, c.capabilities(st.CapAmb).hex
 }
 

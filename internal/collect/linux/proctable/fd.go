@@ -63,8 +63,11 @@ func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total 
 			return host.ErrTruncated
 		}
 		target, err := fds.Readlink(e.Name)
-		if err != nil {
+		if host.Gone(err) {
 			return nil // closed since it was listed
+		}
+		if err != nil {
+			return err
 		}
 		r.FDs = append(r.FDs, s.fd(int32(n), target))
 		return nil
