@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"flag"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ var _ = flag.Bool("update", false, "rewrite what the scripts compare with")
 func swab(ctx context.Context, args []string, env command.Env) int { return cli.Main(ctx, args, env) }
 
 func TestMain(m *testing.M) {
-	commandtest.Main(m, map[string]commandtest.Program{"swab": swab})
+	commandtest.Main(m, os.Exit, map[string]commandtest.Program{"swab": swab})
 }
 
 // Each script has a server of its own, whose files lie in its folder.

@@ -47,7 +47,7 @@ func (p *parser) section(b *strings.Builder, name string, node *kong.Node) {
 		if flag.Hidden {
 			form = "in the file: `" + flag.Name + "`"
 			if !hasFile(node) {
-				form = ""
+				form = "by variable alone"
 			}
 		}
 		variable := ""

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -101,28 +102,41 @@ func (l *lines) show(p action.Action) {
 
 func (l *lines) close() {}
 
-// bars has a bar for each stage that was begun.
+// bars has a bar for each stage that was begun, and one for the way of the
+// package after the last.
 type bars struct {
 	all   *mpb.Progress
 	stage int
 	bar   *mpb.Bar
+	bytes atomic.Int64 // of the package, arrived
 }
 
 func (b *bars) show(p action.Action) {
 	if p.Of == 0 {
 		return
 	}
+	b.bytes.Store(p.Bytes)
 	if b.bar != nil && p.Stage != b.stage {
-		b.bar.SetTotal(-1, true)
-		b.bar = nil
+		b.finish(p.Items)
 	}
 	if b.bar == nil {
 		b.stage = p.Stage
-		b.bar = b.all.AddBar(int64(p.Of),
+		b.bar = b.all.AddBar(int64(p.Of)+1, // full only when it is ended: items that are done are not yet all sent
 			mpb.PrependDecorators(decor.Name(stageName(p.Stage), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d of %d items", decor.WCSyncSpace)))
+			mpb.AppendDecorators(
+				decor.Any(func(s decor.Statistics) string {
+					return fmt.Sprintf("%d of %d items", min(s.Current, int64(p.Of)), p.Of)
+				}, decor.WCSyncSpace),
+				decor.Any(func(decor.Statistics) string { return size(b.bytes.Load()) }, decor.WCSyncSpace)))
 	}
 	b.bar.SetCurrent(int64(p.Items))
+}
+
+// finish ends the present bar as full.
+func (b *bars) finish(items int) {
+	b.bar.SetCurrent(int64(items))
+	b.bar.SetTotal(-1, true) // what there is, is all
+	b.bar = nil
 }
 
 func (b *bars) close() {

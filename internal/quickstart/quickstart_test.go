@@ -26,7 +26,9 @@ func swab(ctx context.Context, args []string, env command.Env) int {
 }
 
 // The quickstart starts its own binary as the agent: here that is the test.
-func TestMain(m *testing.M) { commandtest.Main(m, map[string]commandtest.Program{"swab": swab}) }
+func TestMain(m *testing.M) {
+	commandtest.Main(m, os.Exit, map[string]commandtest.Program{"swab": swab})
+}
 
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()

@@ -20,11 +20,11 @@ import (
 type Program func(ctx context.Context, args []string, env command.Env) int
 
 // Main is a package's TestMain: it runs the tests, or one of the programs, when
-// a script has called the test binary by a program's name.
-func Main(m *testing.M, programs map[string]Program) {
+// a script has called the test binary by a program's name. exit is os.Exit.
+func Main(m *testing.M, exit func(int), programs map[string]Program) {
 	commands := map[string]func(){}
 	for name, program := range programs {
-		commands[name] = func() { os.Exit(program(context.Background(), os.Args[1:], command.System())) }
+		commands[name] = func() { exit(program(context.Background(), os.Args[1:], command.System())) }
 	}
 	testscript.Main(m, commands)
 }
