@@ -75,8 +75,9 @@ type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
-	// Observe is told of each answer, for metrics: the route as the table has
-	// it ("" for none), the status, and how long it took. nil for nobody.
+	// Observe is told of each answer, for metrics: method and route as the table
+	// has them ("" for none, so that no caller can make a name of its own), the
+	// status, and how long it took. nil for nobody.
 	Observe func(method, route string, status int, took time.Duration)
 }
 

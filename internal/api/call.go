@@ -91,7 +91,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.panicked(r.Context(), c, rt, caught)
 		}
 		if a.Observe != nil {
-			a.Observe(r.Method, rt.pattern, seen.status, a.Now().Sub(begun))
+			a.Observe(rt.method, rt.pattern, seen.status, a.Now().Sub(begun))
 		}
 	}()
 	if allow != nil {

@@ -106,7 +106,11 @@ func (s *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, status, body)
 	if s.Observe != nil {
-		s.Observe(r.Method, route, status, s.Now().Sub(begun))
+		method := r.Method
+		if status == http.StatusMethodNotAllowed || route == "" {
+			method = "" // no caller makes a name of its own in the metrics
+		}
+		s.Observe(method, route, status, s.Now().Sub(begun))
 	}
 }
 
