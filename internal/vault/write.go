@@ -196,12 +196,19 @@ func (w *Writer) fill(f *os.File, r io.Reader) error {
 		switch {
 		case errors.Is(rerr, io.EOF):
 			return nil
-		case rerr != nil && w.ctx.Err() != nil:
-			return context.Cause(w.ctx)
 		case rerr != nil:
-			return rerr
+			return w.ended(rerr)
 		}
 	}
+}
+
+// ended is why the reading ended with err: because the writer was told to stop,
+// or by itself.
+func (w *Writer) ended(err error) error {
+	if why := context.Cause(w.ctx); errors.Is(why, ErrTakenOver) || errors.Is(why, errSettled) {
+		return why
+	}
+	return err
 }
 
 // flush makes the bytes up to end durable and then moves the offset. It does so
