@@ -16,7 +16,7 @@ func clockReadings(h *host.Host, out collect.Sink) []row.ClockReading {
 	now := h.Clock()
 	rows := []row.ClockReading{{Name: "realtime", Time: now.UTC(), Source: "clock_gettime(CLOCK_REALTIME)"}}
 	rows = append(rows, kernelClocks(h, out)...)
-	if !h.Boot.Time.IsZero() {
+	if h.Boot.Since > 0 {
 		rows = append(rows, row.ClockReading{Name: "boot", Time: h.Boot.Time.UTC(), Source: "realtime - boottime"})
 	}
 	rows = append(rows, hardwareClocks(h, out, now)...)

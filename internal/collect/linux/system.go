@@ -136,7 +136,7 @@ func (f *facts) operatingSystem() {
 	f.files(group, f.h.Proc,
 		named{"host name", "sys/kernel/hostname"}, named{"NIS domain", "sys/kernel/domainname"}, named{"boot id", "sys/kernel/random/boot_id"})
 	f.files(group, f.h.Root, named{"host name on disk", "etc/hostname"}, named{"machine id", "etc/machine-id"})
-	if !f.h.Boot.Time.IsZero() {
+	if f.h.Boot.Since > 0 { // else nothing told it
 		f.add(group, "boot time", f.h.Boot.Time.UTC().Format(time.RFC3339Nano), "realtime - boottime")
 		f.add(group, "uptime", f.h.Boot.Since.Round(time.Second).String(), "boottime")
 	}
