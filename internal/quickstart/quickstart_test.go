@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"swab/client"
 	"swab/internal/agent"
 	"swab/internal/cli"
 	"swab/internal/command"
@@ -104,21 +106,16 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// The lines that are printed for doing it by hand are run as they are.
-func TestStaysUpUntilInterruptedAndTheLinesPrintedWork(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	hand := t.TempDir()
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(hand, "bin"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(binary, filepath.Join(hand, "bin", "swab")); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", filepath.Join(hand, "bin")+":"+os.Getenv("PATH"))
+// up is a quickstart that stays up.
+type up struct {
+	dir       string
+	said      string // until then
+	interrupt context.CancelFunc
+	end       func() (code int, stderr string) // waits for the end
+}
+
+func stayUp(t *testing.T, dir string) up {
+	t.Helper()
 	ctx, interrupt := context.WithCancel(within(t, 2*time.Minute))
 	r, w := io.Pipe()
 	var stderr strings.Builder
@@ -136,37 +133,150 @@ func TestStaysUpUntilInterruptedAndTheLinesPrintedWork(t *testing.T) {
 		w.Close()
 	}()
 	var said strings.Builder
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
+	for lines := bufio.NewScanner(r); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
 		if strings.HasPrefix(lines.Text(), "The server stays up.") {
 			break
 		}
 	}
-	_, script, ok := strings.Cut(said.String(), "The same by hand:\n\n")
+	return up{dir: dir, said: said.String(), interrupt: interrupt, end: func() (int, string) {
+		io.Copy(io.Discard, r)
+		return <-code, stderr.String()
+	}}
+}
+
+// onPath puts a swab of this test's on the shell's path.
+func onPath(t *testing.T) {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(binary, filepath.Join(dir, "swab")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// The lines that are printed for doing it by hand are run as they are.
+func TestStaysUpUntilInterruptedAndTheLinesPrintedWork(t *testing.T) {
+	onPath(t)
+	q := stayUp(t, filepath.Join(t.TempDir(), "data"))
+	_, script, ok := strings.Cut(q.said, "The same by hand:\n\n")
 	if !ok {
-		logs(t, dir)
-		t.Fatalf("no lines to copy in\n%s", said.String())
+		logs(t, q.dir)
+		t.Fatalf("no lines to copy in\n%s", q.said)
 	}
 	script, _, _ = strings.Cut(script, "\nThe server stays up.")
-
-	sh := exec.CommandContext(ctx, "sh", "-eu")
-	sh.Dir, sh.Stdin = hand, strings.NewReader(script)
+	sh := exec.CommandContext(t.Context(), "sh", "-eu")
+	sh.Dir, sh.Stdin = t.TempDir(), strings.NewReader(script)
 	out, err := sh.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), ".zip: authentic: ") {
-		logs(t, dir)
+		logs(t, q.dir)
 		t.Errorf("by hand: %v\n%s\nthe lines were:\n%s", err, out, script)
 	}
+	commands(t, q.dir)
 
-	interrupt()
-	io.Copy(io.Discard, r)
-	if c := <-code; c != 0 || stderr.String() != "" {
-		t.Errorf("after the interrupt: code %d\n%s", c, stderr.String())
+	q.interrupt()
+	if code, stderr := q.end(); code != 0 || stderr != "" {
+		t.Errorf("after the interrupt: code %d\n%s", code, stderr)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "agent.log"))
-	if err != nil || strings.Contains(string(b), "panic") {
-		t.Errorf("the agent's log: %v\n%s", err, b)
+	if log := read(t, filepath.Join(q.dir, "agent.log")); strings.Contains(log, "panic") {
+		t.Errorf("the agent's log:\n%s", log)
 	}
+}
+
+// commands runs the commands for people against a real server.
+func commands(t *testing.T, dir string) {
+	t.Helper()
+	pkg := packages(t, dir)[0]
+	action := strings.TrimSuffix(filepath.Base(pkg), ".zip")
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "web1.zip")
+	for _, tc := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"device list", 0, `(?i)\b` + regexp.QuoteMeta(host)},
+		{"action list", 0, action},
+		{"action show " + action, 0, `(?m)^status +Succeeded$`},
+		{"action cancel " + action, 1, `^swab: Action \S+ is in state Succeeded and can't be cancelled \(BadRequest, request \S+\)\n$`},
+		{"action show " + strings.Repeat("0", 36), 1, `^swab: no action "0{36}"\n$`},
+		{"collect nosuch --comment x", 1, `^swab: no device "nosuch"\n$`},
+		{"collect " + host + " --comment x --output " + out, 0, `(?m)^verdict +authentic: `},
+		{"audit verify --package " + out + " --package " + pkg, 0, `(?m)^verdict +the log is whole`},
+	} {
+		args := append(strings.Fields(tc.args), "--credentials", filepath.Join(dir, "bootstrap.json"))
+		got := commandtest.Call(within(t, time.Minute), swab, nil, args...)
+		if got.Code != tc.code || !regexp.MustCompile(tc.want).MatchString(got.Stdout+got.Stderr) {
+			t.Errorf("swab %s: code %d, want %d and %s\n%s%s", tc.args, got.Code, tc.code, tc.want, got.Stdout, got.Stderr)
+		}
+	}
+	if got := commandtest.Call(t.Context(), swab, nil, "show", out, "processes"); got.Code != 0 || !strings.Contains(got.Stdout, `"process.pid":`) {
+		t.Errorf("swab show: %+v", got)
+	}
+}
+
+// An action that an earlier run left is followed to its end, not fought.
+func TestAnEarlierRunsActionIsFollowed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if got := commandtest.Call(within(t, time.Minute), swab, nil, "quickstart", "--once", "--data", dir); got.Code != 0 {
+		logs(t, dir)
+		t.Fatalf("%+v", got)
+	}
+	pending := leaveAction(t, dir)
+	got := commandtest.Call(within(t, time.Minute), swab, nil, "quickstart", "--once", "--data", dir)
+	if got.Code != 0 || !strings.Contains(got.Stdout, pending+" has not ended; waiting for it") || len(packages(t, dir)) != 2 {
+		logs(t, dir)
+		t.Errorf("code %d, want %s to be followed\n%s%s", got.Code, pending, got.Stdout, got.Stderr)
+	}
+	if strings.Contains(got.Stdout, "answered to succeeded") {
+		t.Errorf("an earlier run's time is told as this one's:\n%s", got.Stdout)
+	}
+}
+
+// leaveAction asks for a package while no agent runs, and returns the action.
+func leaveAction(t *testing.T, dir string) string {
+	t.Helper()
+	cred, err := client.ReadCredentials(filepath.Join(dir, "bootstrap.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := command.Read(server.Command, "--data", dir, "--listen", strings.TrimPrefix(cred.APIBase, "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(within(t, time.Minute))
+	srv, err := server.New(ctx, *settings.(*server.Config), slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+	<-srv.Ready()
+	c, err := client.New(cred.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	machines, err := c.Machines(ctx, client.Page{})
+	if err != nil || len(machines) != 1 {
+		t.Fatalf("%d devices, %v", len(machines), err)
+	}
+	a, err := c.Collect(ctx, machines[0].ID, client.CollectRequest{Comment: "left behind"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	return a.ID
 }
 
 func TestAStepThatFailsSaysWhichWhyAndWhatToDo(t *testing.T) {
