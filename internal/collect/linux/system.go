@@ -158,7 +158,7 @@ func (f *facts) operatingSystem() {
 
 func (f *facts) kernel() {
 	const group = "Kernel"
-	f.add(group, "machine", machine(f.h), "uname")
+	f.add(group, "machine", unameMachine(f.h), "uname")
 	f.files(group, f.h.Proc,
 		named{"release", "sys/kernel/osrelease"}, named{"version", "sys/kernel/version"}, named{"build", "version"},
 		named{"command line", "cmdline"})

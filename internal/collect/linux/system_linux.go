@@ -12,8 +12,8 @@ import (
 	"swab/internal/row"
 )
 
-// machine is the kernel's own name for the architecture.
-func machine(h *host.Host) string {
+// unameMachine is the kernel's own name for the architecture.
+func unameMachine(h *host.Host) string {
 	var u unix.Utsname
 	if !h.Live || unix.Uname(&u) != nil {
 		return ""

@@ -8,7 +8,7 @@ import (
 	"swab/internal/row"
 )
 
-func machine(*host.Host) string { return "" }
+func unameMachine(*host.Host) string { return "" }
 
 // kernelClocks has no Linux kernel to ask: a tree of files keeps its own.
 func kernelClocks(h *host.Host, _ collect.Sink) []row.ClockReading {
