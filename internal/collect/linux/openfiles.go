@@ -69,6 +69,7 @@ type fdFacts struct {
 	infoErr error
 	stat    host.Stat
 	statErr error
+	deleted bool
 }
 
 // read reads the facts of a process's descriptors.
@@ -100,6 +101,9 @@ func (c *fdReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.Tr
 		if fd.Kind == proctable.Path {
 			beat.Tick()
 			f.stat, f.statErr = fds.StatLink(name)
+			if strings.HasSuffix(fd.Target(), deletedMark) {
+				f.deleted = f.statErr != nil || unlinked(c.h, c.ps, p, fd.Target(), f.stat)
+			}
 		}
 	}
 	return facts, nil
@@ -149,25 +153,19 @@ func (c *fdReader) facts(r *row.OpenFile, fd proctable.FD, f *fdFacts) {
 	if fd.Kind != proctable.Path {
 		return
 	}
-	path, marked := strings.CutSuffix(r.Target, " (deleted)")
+	if r.Deleted = f.deleted; r.Deleted {
+		r.Target = strings.TrimSuffix(r.Target, deletedMark)
+	}
 	if f.statErr != nil {
 		if !host.Gone(f.statErr) {
 			c.out.Missing("/proc/PID/fd", f.statErr)
-		}
-		r.Deleted = marked
-		if marked {
-			r.Target = path
 		}
 		return
 	}
 	s := &f.stat
 	r.Kind, r.Size, r.Inode, r.Device, r.Links = s.Kind().String(), s.Size, s.Inode, s.Dev.String(), s.Links
 	r.Owner = strconv.FormatUint(uint64(s.UID), 10)
-	// The kernel marks a name that is gone; a file that is called so has links.
-	if r.Deleted = marked; marked {
-		r.Target = path
-	}
-	if strings.HasPrefix(path, "/memfd:") && s.Links == 0 {
+	if r.Deleted && strings.HasPrefix(r.Target, "/memfd:") {
 		r.Kind = "memfd"
 	}
 }

@@ -173,7 +173,7 @@ func (c *processReader) exe(r *row.Process, p *proctable.Process) {
 	if r.KernelThread || p.Stat.State == 'Z' || p.Stat.State == 'X' {
 		return // it runs no file, or no more
 	}
-	path, deleted := strings.CutSuffix(p.Exe, " (deleted)")
+	path, deleted := strings.CutSuffix(p.Exe, deletedMark)
 	r.Executable, r.ExeDeleted = path, deleted
 	if strings.HasPrefix(path, "/memfd:") && deleted {
 		r.ExeMemfd = true

@@ -151,7 +151,7 @@ func hashFile(ctx context.Context, f *host.File, buf []byte) (string, bool, erro
 // processes see it. It asks under patience: the path may lead anywhere.
 func (c *processReader) replaced(ctx context.Context, im *image) bool {
 	r := &c.rows[im.rows[0]]
-	if r.ExeDeleted || r.Executable == "" {
+	if r.ExeMemfd || r.Executable == "" {
 		return false
 	}
 	now := make(chan host.Stat, 1)
@@ -191,6 +191,24 @@ func rootOf(h *host.Host, ps *proctable.Processes, p *proctable.Process) (*host.
 	}
 	return root, func() { root.Close() }, nil
 }
+
+// unlinked reports whether a link's text that ends in " (deleted)" means that:
+// a file may be called so. The kernel marks a name that is gone; where the file
+// has others, the name is looked up. It may block.
+func unlinked(h *host.Host, ps *proctable.Processes, p *proctable.Process, text string, s host.Stat) bool {
+	if s.Links == 0 {
+		return true
+	}
+	root, release, err := rootOf(h, ps, p)
+	if err != nil {
+		return true
+	}
+	defer release()
+	now, err := root.Lstat(text)
+	return err != nil || now.Inode != s.Inode || now.Dev != s.Dev
+}
+
+const deletedMark = " (deleted)"
 
 // recover copies executables that no path leads to, those in memory first, and what
 // the processes that run them hold open.

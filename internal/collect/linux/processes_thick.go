@@ -30,6 +30,7 @@ type thickFacts struct {
 	ns                              [6]uint64 // of nsNames
 	exe                             host.Stat
 	exeErr                          error
+	named                           bool // the executable is called "… (deleted)", and is not
 	misses                          []miss
 	gone                            bool
 }
@@ -69,6 +70,9 @@ func (c *processReader) thick(s *proctable.Scratch, p *proctable.Process, dir *h
 		note("environ", err)
 		beat.Tick()
 		f.exe, f.exeErr = dir.StatLink("exe")
+		if strings.HasSuffix(p.Exe, deletedMark) && f.exeErr == nil {
+			f.named = !unlinked(c.h, c.ps, p, p.Exe, f.exe)
+		}
 	}
 	if b, ok := file("limits", 16<<10); ok {
 		note("limits", f.readLimits(s, b))
@@ -155,6 +159,9 @@ func (c *processReader) done(p *proctable.Process, f *thickFacts, err error) {
 	r.PIDNS, r.UserNS, r.UTSNS, r.IPCNS, r.CgroupNS, r.TimeNS = f.ns[0], f.ns[1], f.ns[2], f.ns[3], f.ns[4], f.ns[5]
 	if f.exeErr == nil && r.Executable != "" {
 		r.ExeDevice, r.ExeInode, r.ExeSize, r.ExeModified = f.exe.Dev.String(), f.exe.Inode, f.exe.Size, f.exe.MTime
+	}
+	if f.named {
+		r.Executable, r.ExeDeleted, r.ExeMemfd = p.Exe, false, false
 	}
 	if f.envLeft > 0 {
 		c.envLeft.Add(f.envLeft)

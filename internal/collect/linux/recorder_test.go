@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func (r *recorder) Row(table string, row any) error {
 	if r.rows == nil {
 		r.rows = map[string][]any{}
 	}
-	r.rows[table] = append(r.rows[table], row)
+	r.rows[table] = append(r.rows[table], reflect.Indirect(reflect.ValueOf(row)).Interface())
 	return nil
 }
 

@@ -1,8 +1,10 @@
 package proctable
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -72,6 +74,7 @@ func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total 
 		r.FDs = append(r.FDs, s.fd(int32(n), target))
 		return nil
 	})
+	slices.SortFunc(r.FDs, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
 	return r
 }
 
