@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"swab/internal/action"
@@ -56,7 +59,7 @@ func (s *Store) Action(ctx context.Context, tenant string, id action.ID) (action
 }
 
 func actionOf(ctx context.Context, c *conn, tenant string, id action.ID, lock string) (action.Action, error) {
-	a, err := one(ctx, c, scanAction, selectAction+" WHERE a.tenant = ? AND a.id = ?"+lock, tenant, id)
+	a, err := one(ctx, c, scanAction, selectAction+fromActions+" WHERE a.tenant = ? AND a.id = ?"+lock, tenant, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, noAction(id, err)
 	}
@@ -67,18 +70,26 @@ func actionOf(ctx context.Context, c *conn, tenant string, id action.ID, lock st
 func (s *Store) Actions(ctx context.Context, tenant string, q action.Query) ([]action.Action, error) {
 	return read(ctx, s, "actions of "+tenant, func(ctx context.Context, c *conn) ([]action.Action, error) {
 		top, skip := limit(q.Top, action.MaxTop), max(q.Skip, 0)
+		var (
+			list []action.Action
+			err  error
+		)
 		if q.Device == "" {
-			return all(ctx, c, scanAction, selectAction+" WHERE a.tenant = ? ORDER BY a.created DESC, a.id DESC LIMIT ? OFFSET ?", tenant, top, skip)
+			list, err = all(ctx, c, scanAction, selectAction+fromPage, tenant, top, skip)
+		} else {
+			list, err = all(ctx, c, scanAction, selectAction+fromPageOfDevice, tenant, q.Device, top, skip)
 		}
-		return all(ctx, c, scanAction, selectAction+" WHERE a.tenant = ? AND a.device = ? ORDER BY a.created DESC, a.id DESC LIMIT ? OFFSET ?",
-			tenant, q.Device, top, skip)
+		slices.SortFunc(list, func(a, b action.Action) int {
+			return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
+		})
+		return list, err
 	})
 }
 
 // ActiveAction returns the device's action that has not ended, if there is one.
 func (s *Store) ActiveAction(ctx context.Context, tenant string, dev device.ID) (a action.Action, ok bool, err error) {
 	list, err := read(ctx, s, "active action of device "+string(dev), func(ctx context.Context, c *conn) ([]action.Action, error) {
-		return all(ctx, c, scanAction, selectAction+" WHERE a.tenant = ? AND a.device = ? AND a.status IN ('Pending', 'InProgress')", tenant, dev)
+		return all(ctx, c, scanAction, selectAction+fromActions+" WHERE a.tenant = ? AND a.device = ? AND a.status IN ('Pending', 'InProgress')", tenant, dev)
 	})
 	if err != nil || len(list) == 0 {
 		return action.Action{}, false, err

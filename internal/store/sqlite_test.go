@@ -240,7 +240,7 @@ func TestNoQueryScansATable(t *testing.T) {
 			}
 			sorts := strings.Contains(step, "TEMP B-TREE FOR ORDER BY")
 			few := strings.Contains(query, "OR host_name = ?") || strings.Contains(query, "FROM uploads") || strings.Contains(query, "SELECT tenant, id FROM actions")
-			if strings.HasPrefix(step, "SCAN") || (sorts && !few) {
+			if (strings.HasPrefix(step, "SCAN") && step != "SCAN page") || (sorts && !few) {
 				t.Errorf("%s\n\t%s", query, step)
 			}
 		}
