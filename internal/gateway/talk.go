@@ -85,12 +85,18 @@ func (g *Gateway) listen(c *conn, m wire.FromDevice) {
 		}
 		c.mu.Unlock()
 		g.heardOf(ctx, c, "begun", m.Action, err)
+		if errors.Is(err, fault.BadRequest) { // it ended meanwhile: the next one may have waited for this answer
+			g.attend(c)
+		}
 	case wire.Progress:
 		g.heardOf(ctx, c, "progress", m.Action, g.engine.Progress(ctx, c.tenant, c.device, m))
 	case wire.Refused:
 		err := g.engine.Refused(ctx, c.tenant, c.device, m)
 		if m.Code == wire.RefusedBusy {
-			// It is offered again when its time has come, not at once.
+			// It is offered again when the other one ends, not at once.
+			c.mu.Lock()
+			c.answered(m.Action, m.Attempt)
+			c.mu.Unlock()
 			g.heardOf(ctx, c, "refused", m.Action, err)
 			return
 		}
@@ -173,6 +179,9 @@ func (g *Gateway) attend(c *conn) {
 }
 
 // tell offers what is to be done and says which of the watched actions are over.
+// It offers one thing at a time: the proof of an offer starts from the head that
+// the device knows, and taking an offer moves that head, so until the answer is
+// here nobody knows which head the next proof must start from.
 func (g *Gateway) tell(ctx context.Context, c *conn) error {
 	c.mu.Lock()
 	watched, head := slices.Clone(c.watched), c.head
@@ -194,14 +203,14 @@ func (g *Gateway) tell(ctx context.Context, c *conn) error {
 	}
 	now := g.now().UnixMilli()
 	c.mu.Lock()
-	o := c.offered
-	again := o.action == next.Collect.Action && o.attempt == next.Collect.Attempt && now-o.at < g.times.Offer.Milliseconds()
-	if !again {
+	// The head may have moved since the proof was made; who moved it looks again.
+	free := c.head == head && (c.offered.action == "" || now-c.offered.at >= g.times.Offer.Milliseconds())
+	if free {
 		c.offered = offer{next.Collect.Action, next.Collect.Attempt, now}
 		c.watch(action.ID(next.Collect.Action))
 	}
 	c.mu.Unlock()
-	if !again {
+	if free {
 		g.send(c, next.Collect)
 	}
 	return nil
@@ -220,9 +229,6 @@ func (g *Gateway) farewellOf(c *conn, id action.ID, m wire.FromServer) {
 	c.mu.Lock()
 	mine := slices.Contains(c.watched, id)
 	c.unwatch(id)
-	if c.offered.action == wire.ActionID(id) {
-		c.offered = offer{}
-	}
 	c.mu.Unlock()
 	if mine {
 		g.send(c, m)

@@ -25,7 +25,7 @@ const writing = "execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,cre
 func TestAgentWritesItsStateAloneAndStartsNothing(t *testing.T) {
 	in := server(t)
 	trace := filepath.Join(in.Dir, "trace")
-	must(t, in.StartAgent("a", "strace", "-f", "-s", "4096", "-e", "trace="+writing, "-e", "signal=none", "-o", trace))
+	must(t, in.StartAgent("a", "strace", "-f", "-y", "-s", "4096", "-e", "trace="+writing, "-e", "signal=none", "-o", trace))
 	ids, err := in.AwaitDevices(within(t, 60*time.Second), 1)
 	must(t, err)
 	c := connect(t, in)
