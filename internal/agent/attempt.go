@@ -39,7 +39,7 @@ type attempt struct {
 	begun  wire.Begun
 	stop   context.CancelCauseFunc
 
-	stopping bool
+	stopping bool        // was told to stop, or has but the last bytes to send
 	over     bool        // nothing of it runs any more
 	end      *wire.Ended // how it ended without a package; nil with one
 	told     bool        // the server was told of that end
@@ -113,7 +113,7 @@ func (a *Agent) admit(ctx context.Context, o order) *wire.Refused {
 	defer a.mu.Unlock()
 	running := a.attempts[i]
 	if running.action == o.Action {
-		running.stopping = true
+		running.stopping = true // and the next attempt wants no bytes of it
 		running.stop(errSuperseded)
 	}
 	if running.stopping {
@@ -192,6 +192,9 @@ func (a *Agent) attempt(ctx context.Context, at *attempt, o order, began time.Ti
 	err := a.make(ctx, o, up.writer(ctx), rep, began)
 	if err == nil {
 		rep.update(func(p *wire.Progress) { p.Stage = int(catalog.OnDemand) + 1 })
+		a.mu.Lock()
+		at.stopping = true // who asks for the next action has the package already
+		a.mu.Unlock()
 		up.finish()
 		return <-uploaded
 	}

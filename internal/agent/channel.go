@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
@@ -31,9 +32,9 @@ const (
 
 // session is one connection of the channel.
 type session struct {
-	conn    *websocket.Conn
-	now     func() time.Time
-	refused int // requests; counted by the reader alone
+	conn *websocket.Conn
+	net  net.Conn // below conn
+	now  func() time.Time
 
 	mu    sync.Mutex
 	heard time.Time
@@ -77,6 +78,9 @@ func (a *Agent) converse(ctx context.Context) error {
 	}()
 
 	if err := a.hello(alive, s, local); err != nil {
+		if p, ok := errors.AsType[*protocolError](err); ok {
+			s.close(websocket.StatusPolicyViolation, reason(p.err))
+		}
 		return err
 	}
 	a.log.InfoContext(ctx, "connected", "server", a.server.base.String())
@@ -92,7 +96,9 @@ func (a *Agent) converse(ctx context.Context) error {
 		return cause
 	}
 	if p, ok := errors.AsType[*protocolError](err); ok {
-		s.conn.Close(websocket.StatusPolicyViolation, reason(p.err))
+		s.close(websocket.StatusPolicyViolation, reason(p.err))
+	} else if errors.As(err, new(*byeError)) {
+		s.close(websocket.StatusNormalClosure, "")
 	}
 	return err
 }
@@ -102,6 +108,7 @@ func (a *Agent) dial(ctx context.Context, s *session) (local netip.Addr, err err
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		s.net = i.Conn
 		if at, err := netip.ParseAddrPort(i.Conn.LocalAddr().String()); err == nil {
 			local = at.Addr().Unmap().WithZone("")
 		}
@@ -173,30 +180,41 @@ func (a *Agent) hello(ctx context.Context, s *session, local netip.Addr) error {
 
 // obey does what the messages say. ctx is the agent's, alive the connection's.
 func (a *Agent) obey(ctx, alive context.Context, s *session) error {
+	refused := 0
 	for {
 		m, err := s.read(alive)
 		if err != nil {
 			return err
 		}
-		switch m := m.(type) {
-		case wire.Collect:
-			if !a.collect(ctx, m) {
-				s.refused++
-			}
-		case wire.Cancel:
-			a.endAction(ctx, m.Action, errCancelled)
-		case wire.Closed:
-			a.endAction(ctx, m.Action, errClosed)
-		case wire.Bye:
-			s.conn.Close(websocket.StatusNormalClosure, "")
-			return &byeError{m.Reason}
-		default:
-			return &protocolError{errors.New("a second welcome")}
+		reasonable, err := a.handle(ctx, m)
+		if err != nil {
+			return err
 		}
-		if s.refused > maxRefusals {
-			return &protocolError{fmt.Errorf("%d requests that had to be refused", s.refused)}
+		if !reasonable {
+			refused++
+		}
+		if refused > maxRefusals {
+			return &protocolError{fmt.Errorf("%d requests that had to be refused", refused)}
 		}
 	}
+}
+
+// handle does what one message says, and says whether that was reasonable. Its
+// error ends the connection.
+func (a *Agent) handle(ctx context.Context, m wire.FromServer) (reasonable bool, err error) {
+	switch m := m.(type) {
+	case wire.Collect:
+		return a.collect(ctx, m), nil
+	case wire.Cancel:
+		a.endAction(ctx, m.Action, errCancelled)
+	case wire.Closed:
+		a.endAction(ctx, m.Action, errClosed)
+	case wire.Bye:
+		return true, &byeError{m.Reason}
+	default:
+		return false, &protocolError{errors.New("a second welcome")}
+	}
+	return true, nil
 }
 
 // part ends a connection because the agent stops: attempts first, which report
@@ -207,7 +225,7 @@ func (a *Agent) part(s *session, end context.CancelCauseFunc) {
 	a.mu.Lock()
 	a.mu.Unlock() //nolint:staticcheck // whoever began one before ctx ended has counted it by now
 	a.work.Wait()
-	s.conn.Close(websocket.StatusGoingAway, "")
+	s.close(websocket.StatusGoingAway, "")
 	end(errStopping)
 }
 
@@ -258,15 +276,23 @@ func (s *session) read(ctx context.Context) (wire.FromServer, error) {
 	return m, nil
 }
 
-// send sends a message, or ends the connection.
+// send sends a message, or ends the connection. A write that is cut off would end
+// it too, so the end of whatever the message is about does not cut it off.
 func (s *session) send(ctx context.Context, m wire.FromDevice) error {
 	data, err := wire.EncodeDevice(m)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, errSilent)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	return s.conn.Write(ctx, websocket.MessageText, data)
+}
+
+// close says why the connection ends. Nobody waits long for a server to agree.
+func (s *session) close(code websocket.StatusCode, why string) {
+	late := time.AfterFunc(time.Second, func() { s.net.Close() })
+	defer late.Stop()
+	_ = s.conn.Close(code, why) // the peer may be gone
 }
 
 // watch ends the connection when nothing is heard any more.
