@@ -37,15 +37,24 @@ var (
 	}
 )
 
+// States that decide what an owner's absence means.
 const (
-	stateTimeWait = 6
-	stateClose    = 7
-	stateListen   = 10
-	stateSynRecv  = 3
-	stateNewRecv  = 12
-	agentsOwn     = "the agent's own, made for this collection"
-	unheld        = "no process held it when descriptors were read: it is younger than that, on its way between processes, the kernel's own, or its process is hidden"
-	unheldVeiled  = "its process may be one whose descriptors could not be read"
+	stateEstablished = 1
+	stateSynRecv     = 3
+	stateTimeWait    = 6
+	stateClose       = 7
+	stateCloseWait   = 8
+	stateListen      = 10
+	stateNewRecv     = 12
+)
+
+// Notes, in words for whoever reads the row.
+const (
+	agentsOwn    = "the agent's own, made for this collection"
+	unheld       = "no process held it when descriptors were read: it is younger than that, on its way between processes, the kernel's own, or its process is hidden"
+	unheldVeiled = "its process may be one whose descriptors could not be read"
+	// Without an inode no process can hold it.
+	notAccepted   = "no process has accepted it yet"
 	closedByOwner = "its process has closed it; the kernel still ends the connection"
 	filterNotTold = "a filter is told only to who has CAP_NET_ADMIN"
 )
@@ -170,7 +179,10 @@ func (r *socketRun) socket(k *kept[sockdiag.Inet]) (row.Socket, bool) {
 	case s.Inode != 0:
 		w := r.holders(uint64(s.Inode))
 		out.PID, out.Process, out.EntityID, out.Owners, out.Own, out.Note = w.pid, w.process, w.entity, w.all, w.own, w.note
-	case s.State != stateTimeWait && s.State != stateSynRecv && s.State != stateNewRecv && connects:
+	case !connects || s.State == stateTimeWait || s.State == stateSynRecv || s.State == stateNewRecv:
+	case s.State == stateEstablished || s.State == stateCloseWait:
+		out.Note = notAccepted
+	default:
 		out.Note = closedByOwner
 	}
 	return out, listens

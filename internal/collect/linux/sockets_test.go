@@ -49,6 +49,7 @@ func hostOfSockets() hosttest.Files {
    1: 0200000A:0050 0300000A:C001 01 00000000:00000000 02:00000010 00000000    33        0 501 2 0 20 4 30 10 -1
    2: 0200000A:0050 0300000A:C002 06 00000000:00000000 03:00000100 00000000     0        0 0 3 0
    3: 0200000A:0050 0300000A:C003 04 00000000:00000000 01:00000100 00000000     0        0 0 3 0 20 4 30 10 -1
+   6: 0200000A:0050 0300000A:C004 01 00000000:00000000 00:00000000 00000000     0        0 0 1 0 20 4 30 10 -1
    4: 0200000A:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 999 1 0 100 0 0 10 0
    5: rubbish
 `,
@@ -103,8 +104,8 @@ func TestSocketsOfATreeOfFilesAreCollectedFromEveryNamespace(t *testing.T) {
 	}
 
 	active := rowsOf[row.Socket](out, "active_connections")
-	if len(active) != 3 {
-		t.Fatalf("active connections: %d rows, want 3: %+v", len(active), active)
+	if len(active) != 4 {
+		t.Fatalf("active connections: %d rows, want 4: %+v", len(active), active)
 	}
 	if a := active[0]; a.State != "ESTABLISHED" || a.RemoteIP.String() != "10.0.0.3" || a.RemotePort != 0xc001 || a.Timer != "keepalive" || a.PID != 7 {
 		t.Errorf("connection: %+v", a)
@@ -114,6 +115,10 @@ func TestSocketsOfATreeOfFilesAreCollectedFromEveryNamespace(t *testing.T) {
 	}
 	if a := active[2]; a.State != "FIN_WAIT1" || a.Note != closedByOwner {
 		t.Errorf("a connection that its process has closed: %+v", a)
+	}
+
+	if a := active[3]; a.State != "ESTABLISHED" || a.Note != notAccepted {
+		t.Errorf("a connection that nobody has accepted: %+v", a)
 	}
 
 	sockets := rowsOf[row.UnixSocket](out, "unix")
