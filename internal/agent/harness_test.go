@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -48,6 +49,7 @@ type options struct {
 	proxy func(*http.Request) (*url.URL, error)
 	bound evidence.Bounds
 	only  []string
+	roots *x509.CertPool
 }
 
 func newRig(t testing.TB) *rig {
@@ -73,8 +75,11 @@ func (r *rig) start(o options) *rig {
 	if o.bound == (evidence.Bounds{}) {
 		o.bound = evidence.Bounds{MemoryBytes: 64 << 20, PackageBytes: 1 << 30, DeadlineSeconds: 60}
 	}
+	if o.roots == nil {
+		o.roots = r.peer.roots()
+	}
 	a, err := New(Config{
-		Server: r.peer.http.URL, Roots: r.peer.roots(), Token: o.token, Bounds: o.bound, Profiles: o.only, Make: o.make,
+		Server: r.peer.http.URL, Roots: o.roots, Token: o.token, Bounds: o.bound, Profiles: o.only, Make: o.make,
 		Facts: func() device.Facts { return device.Facts{Name: "host.test", System: "linux", AgentVersion: "test"} },
 		Now:   o.now, Proxy: o.proxy, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}, st)
