@@ -98,6 +98,9 @@ func (s *sink) copyFile(f *host.File, e evidence.Entry, limit int64) error {
 		}
 	})
 	s.closed(stream, stream.Close())
+	if f.ATimeTouched() {
+		s.Note("Reading %s may have set its time of access: the system let it be read in no other way.", e.Source.Path)
+	}
 	if cut > 0 {
 		s.Truncated(fmt.Sprintf("a copy of at most %d bytes a file", limit), 0, cut)
 	}

@@ -108,7 +108,7 @@ func TestEveryItemEndsInOneLineWithItsOutcome(t *testing.T) {
 			{"some misses", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
 				out.Missing("x", syscall.EPERM)
 				return add(out)
-			}, evidence.Collected, 0, "1 kinds", 1},
+			}, evidence.Collected, 0, "could not be read: x", 1},
 			{"truncated", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
 				out.Truncated("more than one row", 7, 70)
 				return add(out)

@@ -337,6 +337,9 @@ func (s *sink) judge(err error) {
 		m := l.Missing[0]
 		l.Outcome, l.Cause, l.Code = m.Outcome, m.Name+": "+m.Cause, m.Code
 	case len(l.Missing) > 0:
-		l.Cause = fmt.Sprintf("%d kinds of detail could not be read", len(l.Missing))
+		l.Cause = "some of it could not be read: " + l.Missing[0].Name
+		if n := len(l.Missing); n > 1 {
+			l.Cause += fmt.Sprintf(" and %d more", n-1)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package linux
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"swab/internal/collect/host"
 	"swab/internal/collect/linux/proctable"
 	"swab/internal/collect/mask"
+	"swab/internal/parse/mountinfo"
 	"swab/internal/parse/proc"
 	"swab/internal/row"
 )
@@ -40,7 +42,7 @@ func (processes) Spec() collect.Spec {
 		Item: "linux.processes",
 		Source: []string{
 			"/proc/PID/{stat,status,cmdline,cgroup,environ,limits,io,loginuid,sessionid,oom_score_adj,wchan,attr/current}",
-			"/proc/PID/{exe,cwd,root,ns/*,fd/*}", "/etc/passwd",
+			"/proc/PID/{exe,cwd,root,ns/*,fd/*}", "/proc/{1,self}/mountinfo", "/etc/passwd",
 		},
 	}
 }
@@ -55,8 +57,13 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		return err
 	}
 	c := &processReader{h: h, out: out, ps: ps, users: userNames(h), mask: mask.New(h.MaskKey), rows: make([]row.Process, len(ps.List))}
+	covered := coveredPIDs(h)
 	for i, p := range ps.List {
 		c.thin(&c.rows[i], p)
+		c.rows[i].Covered = covered[p.PID]
+	}
+	if len(covered) > 0 {
+		out.Note("Something is mounted over the directories of %d processes in /proc, which hides them from other tools.", len(covered))
 	}
 	proctable.Each(ctx, ps, c.thick, c.done, nil)
 	if ps.Left > 0 {
@@ -77,6 +84,23 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		return err
 	}
 	return c.recover(ctx)
+}
+
+// coveredPIDs are the processes over whose directory in /proc something is
+// mounted, as the first process's mount namespace and the agent's have it.
+func coveredPIDs(h *host.Host) map[int]bool {
+	covered := map[int]bool{}
+	for _, name := range []string{"1/mountinfo", "self/mountinfo"} {
+		data, _ := h.Proc.ReadFile(name, 16<<20) // what can't be read, mounts tells of
+		for m := range mountinfo.Parse(data) {
+			rest, ok := strings.CutPrefix(m.Point, "/proc/")
+			first, _, _ := strings.Cut(rest, "/")
+			if pid, err := strconv.Atoi(first); ok && err == nil {
+				covered[pid] = true
+			}
+		}
+	}
+	return covered
 }
 
 // processReader is the collector at work.
@@ -152,7 +176,7 @@ func (c *processReader) thin(r *row.Process, p *proctable.Process) {
 func (c *processReader) status(r *row.Process, st *proc.Status) {
 	r.User, r.RealUser = c.users[st.UID[1]], c.users[st.UID[0]]
 	for _, g := range st.Groups {
-		r.Groups = append(r.Groups, fmt.Sprint(g))
+		r.Groups = append(r.Groups, strconv.FormatUint(uint64(g), 10))
 	}
 	if len(st.NSPID) > 1 {
 		r.NSPID = strings.Trim(fmt.Sprint(st.NSPID), "[]")

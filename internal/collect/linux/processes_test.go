@@ -42,6 +42,7 @@ func crowd() hosttest.Files {
 		"proc/stat":                      "btime 1700000000\n",
 		"proc/uptime":                    "1000.00 1.00\n",
 		"proc/sys/kernel/random/boot_id": "b00t\n",
+		"proc/1/mountinfo":               "22 1 0:21 / /proc rw - proc proc rw\n23 22 0:40 / /proc/9 rw - tmpfs tmpfs rw\n",
 		"proc/1/stat":                    statOf(1, "init", 'S', 0, 0, 0),
 		"proc/1/status":                  statusText,
 		"proc/7/stat":                    statOf(7, "app", 'S', 1, 0, 250),
@@ -143,6 +144,9 @@ func TestProcessesAreReadWhole(t *testing.T) {
 	}
 	if p := ps[11]; !p.Exited || p.PID != 11 || !p.Start.IsZero() {
 		t.Errorf("a process that ended: %+v", p)
+	}
+	if !ps[9].Covered || ps[7].Covered {
+		t.Error("the process that a mount covers is not the one that is marked")
 	}
 	if !ps[12].Own || ps[7].Own {
 		t.Error("the agent's own process is not the one that is marked")

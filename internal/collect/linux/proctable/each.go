@@ -2,6 +2,7 @@ package proctable
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"swab/internal/collect/host"
@@ -52,6 +53,9 @@ func one[R any](ctx context.Context, h *host.Host, s *Scratch, p *Process,
 		err error
 	}
 	var none R
+	if p.stuck.Load() {
+		return none, host.ErrAbandoned // once is enough: another thread would hang like the first
+	}
 	dir, release, err := p.Open()
 	if err != nil {
 		return none, err
@@ -63,7 +67,8 @@ func one[R any](ctx context.Context, h *host.Host, s *Scratch, p *Process,
 		got <- result{r, err}
 	})
 	if err != nil {
-		return none, err // abandoned: release follows if it ever ends
+		p.stuck.Store(errors.Is(err, host.ErrAbandoned))
+		return none, err // release follows if it ever ends
 	}
 	res := <-got
 	return res.r, res.err

@@ -47,21 +47,24 @@ func (f FD) Target() string {
 }
 
 // descriptors lists what a process holds open.
-func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total *atomic.Int64) *Process {
-	r := new(Process)
+func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
+	dir, release, err := p.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	fds, err := dir.Sub("fd")
 	if err != nil {
-		r.FDsErr = err
-		return r
+		return nil, err
 	}
 	defer fds.Close()
-	r.FDsErr = fds.EachDirent(".", func(e host.Dirent) error {
-		beat.Tick()
+	var list []FD
+	err = fds.EachDirent(".", func(e host.Dirent) error {
 		n, err := strconv.ParseUint(e.Name, 10, 31)
 		if err != nil {
 			return nil
 		}
-		if len(r.FDs) == MaxFDs || total.Add(1) > MaxAllFDs {
+		if len(list) == MaxFDs || total.Add(1) > MaxAllFDs {
 			return host.ErrTruncated
 		}
 		target, err := fds.Readlink(e.Name)
@@ -71,11 +74,11 @@ func descriptors(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat, total 
 		if err != nil {
 			return err
 		}
-		r.FDs = append(r.FDs, s.fd(int32(n), target))
+		list = append(list, s.fd(int32(n), target))
 		return nil
 	})
-	slices.SortFunc(r.FDs, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
-	return r
+	slices.SortFunc(list, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
+	return list, err
 }
 
 // fd keeps a descriptor in little memory: numbers for sockets and pipes, one

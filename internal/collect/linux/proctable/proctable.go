@@ -67,7 +67,8 @@ type Process struct {
 	StatusErr, ExeErr, CmdlineErr, NetNSErr, FDsErr error
 
 	table *Processes
-	dir   *host.Tree // kept open; nil where there are too many processes
+	stuck atomic.Bool // a read of it was abandoned
+	dir   *host.Tree  // kept open; nil where there are too many processes
 }
 
 // Snapshot is the host's table of processes, made once for a package.
@@ -95,19 +96,18 @@ func take(ctx context.Context, h *host.Host) (*Processes, error) {
 		p.Cmdline, p.CmdlineErr = r.Cmdline, r.CmdlineErr
 	}, func(p *Process) bool { return p.first(&held, budget) })
 
-	var total atomic.Int64
-	var left atomic.Int64
-	Each(ctx, ps, func(s *Scratch, p *Process, dir *host.Tree, beat *host.Beat) (*Process, error) {
-		return descriptors(s, p, dir, beat, &total), nil
-	}, func(p *Process, r *Process, err error) {
-		if err != nil {
-			p.FDsErr = err
-			return
+	var total, left atomic.Int64
+	host.Parallel(ctx, len(ps.List), func() func(int) { // links never block: no patience is needed
+		scratch := new(Scratch)
+		return func(i int) {
+			if p := ps.List[i]; p.EntityID != "" {
+				p.FDs, p.FDsErr = p.descriptors(scratch, &total)
+				if errors.Is(p.FDsErr, host.ErrTruncated) {
+					left.Add(1)
+				}
+			}
 		}
-		if p.FDs, p.FDsErr = r.FDs, r.FDsErr; errors.Is(p.FDsErr, host.ErrTruncated) {
-			left.Add(1)
-		}
-	}, nil)
+	})
 	ps.LeftFDs = int(left.Load())
 	ps.byPID = sync.OnceValue(ps.index)
 	ps.owners = sync.OnceValue(ps.sockets)
