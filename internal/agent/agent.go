@@ -29,7 +29,7 @@ type Config struct {
 	Profiles []string
 
 	Make  Maker               // makes the packages
-	Facts func() device.Facts // what the device says of itself, asked each time it is said; nil for Survey
+	Facts func() device.Facts // what the device says of itself, asked each time it is said
 	Now   func() time.Time    // the device's clock
 	Log   *slog.Logger
 	Proxy func(*http.Request) (*url.URL, error) // nil for none
@@ -58,9 +58,6 @@ func New(c Config, s *state.State) (*Agent, error) {
 	base, err := parseBase(c.Server)
 	if err != nil {
 		return nil, err
-	}
-	if c.Facts == nil {
-		c.Facts = Survey
 	}
 	id := s.Identity()
 	clk := &clock{device: c.Now, floor: s.Progress().SeenTime()}

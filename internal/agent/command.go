@@ -152,7 +152,7 @@ func (s *RunSettings) Run(ctx context.Context, env command.Env) error {
 	s.Bounds.apply()
 	a, err := New(Config{
 		Server: s.Server, Roots: roots, Token: token, Bounds: s.Bounds.bounds(), Profiles: s.Profile,
-		Make: makerFor(h), Now: env.Now, Proxy: http.ProxyFromEnvironment,
+		Make: makerFor(h), Facts: factsOf(h), Now: env.Now, Proxy: http.ProxyFromEnvironment,
 		Log: slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level})),
 	}, st)
 	if err != nil {

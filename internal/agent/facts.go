@@ -4,27 +4,24 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"net"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 
 	"swab/internal/agent/state"
-	"swab/internal/catalog"
+	"swab/internal/collect"
+	"swab/internal/collect/host"
 	"swab/internal/device"
 	"swab/internal/evidence"
 )
 
-// Survey is what the running device says of itself.
-func Survey() device.Facts {
-	f := device.Facts{
-		System: runtime.GOOS, Arch: runtime.GOARCH, AgentVersion: catalog.Current().Release, AgentSHA256: executableHash(),
-		Addresses: addresses(),
+// factsOf asks a host what it says of itself.
+func factsOf(h *host.Host) func() device.Facts {
+	return func() device.Facts {
+		f := collect.Facts(h)
+		f.AgentSHA256 = executableHash()
+		return f
 	}
-	f.Name, _ = os.Hostname()
-	surveySystem(&f)
-	return f.Clean()
 }
 
 // executableHash is the SHA-256 of the agent's own program, read once; "" where
@@ -42,43 +39,17 @@ var executableHash = sync.OnceValue(func() string {
 	return hex.EncodeToString(h.Sum(nil))
 })
 
-func addresses() []device.Address {
-	interfaces, err := net.Interfaces()
+// openExecutable opens the program that runs: on Linux also where its file has
+// been replaced since.
+func openExecutable() (*os.File, error) {
+	if runtime.GOOS == device.Linux {
+		return os.Open("/proc/self/exe")
+	}
+	name, err := os.Executable()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	var list []device.Address
-	for _, i := range interfaces {
-		on, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range on {
-			n, ok := a.(*net.IPNet)
-			if !ok {
-				continue
-			}
-			list = append(list, device.Address{
-				IP: n.IP.String(), MAC: strings.ToUpper(hex.EncodeToString(i.HardwareAddr)),
-				Type: interfaceType(i), Up: i.Flags&net.FlagUp != 0,
-			})
-		}
-	}
-	return list[:min(len(list), device.MaxAddresses)]
-}
-
-func interfaceType(i net.Interface) string {
-	switch {
-	case i.Flags&net.FlagLoopback != 0:
-		return "SoftwareLoopback"
-	case i.Flags&net.FlagPointToPoint != 0:
-		return "Tunnel"
-	case strings.HasPrefix(i.Name, "wl"):
-		return "Wireless80211"
-	case len(i.HardwareAddr) == 6:
-		return "Ethernet"
-	}
-	return "Other"
+	return os.Open(name)
 }
 
 // deviceFacts is what a package's manifest says of the device.

@@ -80,7 +80,7 @@ func (s *CollectSettings) Run(ctx context.Context, env command.Env) error {
 		out = f
 	}
 	plan, _ := catalog.Current().Plan(s.Profile, runtime.GOOS)
-	report, err := makeOffline(ctx, makerFor(h), plan, id, s.Bounds.bounds(), out)
+	report, err := makeOffline(ctx, h, plan, id, s.Bounds.bounds(), out)
 	if err != nil {
 		return fmt.Errorf("%s is incomplete, and readable up to where it ends: %w", s.Output, err)
 	}
@@ -108,10 +108,10 @@ func (s *CollectSettings) identity() (state.Identity, string, error) {
 }
 
 // makeOffline makes a package, checks it while it is written, and closes out.
-func makeOffline(ctx context.Context, do Maker, plan catalog.Plan, id state.Identity, b evidence.Bounds, out io.WriteCloser) (*evidence.Report, error) {
-	facts := Survey()
+func makeOffline(ctx context.Context, h *host.Host, plan catalog.Plan, id state.Identity, b evidence.Bounds, out io.WriteCloser) (*evidence.Report, error) {
+	facts := factsOf(h)()
 	check := evidence.NewChecker(evidence.DefaultLimits())
-	err := do(ctx, collect.Options{
+	err := makerFor(h)(ctx, collect.Options{
 		Plan: plan, Bounds: b, Key: id.Key(), Device: deviceFacts(facts, id),
 		Agent: evidence.AgentFacts{Version: facts.AgentVersion, SHA256: facts.AgentSHA256},
 	}, io.MultiWriter(out, check))
