@@ -125,11 +125,13 @@ func TestPackageThatIsNotTheOneAskedForIsQuarantined(t *testing.T) {
 			pkg := packageOf(t, d, a, 1, 1000, nil)
 			return pkg[:len(pkg)-100]
 		},
-		"trailing data":         func(t *testing.T, d *agent, a action.Action) []byte { return append(packageOf(t, d, a, 1, 0, nil), 0) },
-		"missing ledger line":   spoilManifest(func(m *evidence.Manifest) { m.Ledger = m.Ledger[1:] }),
-		"no package at all":     func(*testing.T, *agent, action.Action) []byte { return []byte("hello") },
-		"nothing":               func(*testing.T, *agent, action.Action) []byte { return nil },
-		"prefix of other bytes": func(t *testing.T, d *agent, a action.Action) []byte { return append([]byte("MZ"), packageOf(t, d, a, 1, 0, nil)...) },
+		"trailing data":       func(t *testing.T, d *agent, a action.Action) []byte { return append(packageOf(t, d, a, 1, 0, nil), 0) },
+		"missing ledger line": spoilManifest(func(m *evidence.Manifest) { m.Ledger = m.Ledger[1:] }),
+		"no package at all":   func(*testing.T, *agent, action.Action) []byte { return []byte("hello") },
+		"nothing":             func(*testing.T, *agent, action.Action) []byte { return nil },
+		"prefix of other bytes": func(t *testing.T, d *agent, a action.Action) []byte {
+			return append([]byte("MZ"), packageOf(t, d, a, 1, 0, nil)...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, c, a := running(t, h)

@@ -250,7 +250,8 @@ func (w *Writer) flush(f *os.File, end int64) error {
 // attempt can't be resumed, and the device has to be told so.
 func (w *Writer) lost(cause error) error {
 	w.v.log.ErrorContext(w.ctx, "acknowledged bytes of an upload are missing", "upload", w.u.ID, "action", w.u.Action, "device", w.u.Device, "err", cause)
-	if err := w.v.Delete(w.ctx, w.u.ID, "its bytes were lost"); err != nil {
+	// Deleting ends the writer, which must not end the deleting.
+	if err := w.v.Delete(context.WithoutCancel(w.ctx), w.u.ID, "its bytes were lost"); err != nil {
 		return err
 	}
 	return fault.NotFound.Errorf(cause, "The upload's bytes were lost; begin another one")

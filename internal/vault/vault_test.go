@@ -1,0 +1,514 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"swab/internal/action"
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/evidence"
+	"swab/internal/fault"
+	"swab/internal/store"
+	"swab/internal/vault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const tenantID = "12345678-1234-4234-8234-123456789abc"
+
+// cellar is a vault over the real store, with devices that have an action each.
+type cellar struct {
+	*vault.Vault
+	t     testing.TB
+	store *store.Store
+	dir   string
+	lim   vault.Limits
+}
+
+func open(t testing.TB, lim vault.Limits) *cellar {
+	t.Helper()
+	c := &cellar{t: t, dir: t.TempDir(), lim: lim}
+	var err error
+	c.store, err = store.Open(context.Background(), store.Options{Path: filepath.Join(c.dir, "swab.db")})
+	c.must(err)
+	entry := audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: tenantID, Result: audit.Done}, audit.Hidden{})
+	c.must(c.store.CreateTenant(t.Context(), auth.Tenant{ID: tenantID, Name: "t", Created: time.Now()}, entry))
+	c.must(c.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenantID, ID: "e", Left: -1}))
+	c.start()
+	t.Cleanup(func() {
+		c.Close()
+		c.store.Close()
+	})
+	return c
+}
+
+func (c *cellar) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// start opens the vault as a start of the server does.
+func (c *cellar) start() {
+	c.t.Helper()
+	var err error
+	c.Vault, err = vault.New(c.t.Context(), vault.Options{
+		Dir: filepath.Join(c.dir, "data"), Records: c.store, Limits: c.lim, Check: evidence.DefaultLimits(),
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	c.must(err)
+}
+
+// restart leaves everything as a killed server does, and starts again.
+func (c *cellar) restart() {
+	c.t.Helper()
+	c.Close()
+	c.start()
+}
+
+// request is one for the first attempt of a new device's new action.
+func (c *cellar) request() vault.Request {
+	c.t.Helper()
+	pub, _, err := ed25519.GenerateKey(nil)
+	c.must(err)
+	now := time.Now()
+	entry := audit.NewEntry(now, audit.Leaf{Act: audit.ActEnrol, Object: "x", Result: audit.Done}, audit.Hidden{})
+	dev, err := c.store.Enrol(c.t.Context(), [32]byte{}, device.Device{ID: device.IDOf(pub), Keys: []ed25519.PublicKey{pub}}, func(string) audit.Entry { return entry })
+	c.must(err)
+	id, err := uuid.NewV7()
+	c.must(err)
+	_, err = c.store.CreateAction(c.t.Context(), action.Action{
+		Tenant: tenantID, ID: id.String(), Device: dev.ID, Status: action.Pending, Attempt: 1,
+		Created: now, Updated: now, Touched: now, Due: now.Add(time.Hour), Opening: entry.Opening, Leaf: entry.Leaf.Bytes(),
+	}, entry)
+	c.must(err)
+	return vault.Request{Tenant: tenantID, Device: dev.ID, Action: id.String(), Attempt: 1, Length: -1}
+}
+
+func (c *cellar) create() vault.Upload {
+	c.t.Helper()
+	u, err := c.Create(c.t.Context(), c.request())
+	c.must(err)
+	return u
+}
+
+func (c *cellar) append(id string, offset, length int64, r io.Reader) (vault.Upload, error) {
+	c.t.Helper()
+	w, err := c.Write(c.t.Context(), id)
+	if err != nil {
+		return vault.Upload{}, err
+	}
+	defer w.Close()
+	return w.Append(offset, length, r)
+}
+
+func (c *cellar) whole(id string) []byte {
+	c.t.Helper()
+	r, err := c.Open(c.t.Context(), id)
+	c.must(err)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	c.must(err)
+	return b
+}
+
+func (c *cellar) path(name string) string {
+	return filepath.Join(c.dir, "data", filepath.FromSlash(name))
+}
+
+func randomly(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+// complete is an upload that has all its bytes.
+func (c *cellar) complete(b []byte) vault.Upload {
+	c.t.Helper()
+	u, err := c.append(c.create().ID, 0, int64(len(b)), bytes.NewReader(b))
+	c.must(err)
+	if u.State != vault.Complete {
+		c.t.Fatalf("upload = %+v, want it complete", u)
+	}
+	return u
+}
+
+func TestUploadIsCheckedWhileItArrives(t *testing.T) {
+	c := open(t, vault.Limits{})
+	b := randomly(3_000_000)
+	u := c.create()
+	for at := 0; at < len(b); at += 1_000_000 {
+		length := int64(-1)
+		if at == 2_000_000 {
+			length = int64(len(b))
+		}
+		got, err := c.append(u.ID, int64(at), length, bytes.NewReader(b[at:at+1_000_000]))
+		c.must(err)
+		if got.Offset != int64(at)+1_000_000 {
+			t.Fatalf("offset = %d", got.Offset)
+		}
+	}
+	for range 2 { // asking twice gives the same
+		r, err := c.Verify(t.Context(), u.ID)
+		c.must(err)
+		if r.SHA256 != sum(b) || r.Size != int64(len(b)) || r.Class != evidence.Unreadable {
+			t.Errorf("report = %s %d %s", r.SHA256, r.Size, r.Class)
+		}
+	}
+}
+
+func TestRestartGoesOnWhereTheAcknowledgedBytesEnd(t *testing.T) {
+	c := open(t, vault.Limits{})
+	b := randomly(500_000)
+	u := c.create()
+	_, err := c.append(u.ID, 0, -1, bytes.NewReader(b[:200_000]))
+	c.must(err)
+	// What a killed server had written and not acknowledged.
+	f, err := os.OpenFile(c.path("uploads/"+u.ID+".part"), os.O_APPEND|os.O_WRONLY, 0)
+	c.must(err)
+	_, err = f.Write(randomly(50_000))
+	c.must(errors.Join(err, f.Close()))
+	c.restart()
+	if got := c.whole(u.ID); !bytes.Equal(got, b[:200_000]) {
+		t.Errorf("reads %d bytes, want the 200000 acknowledged", len(got))
+	}
+	got, err := c.append(u.ID, 200_000, int64(len(b)), bytes.NewReader(b[200_000:]))
+	c.must(err)
+	r, err := c.Verify(t.Context(), u.ID)
+	c.must(err)
+	if got.State != vault.Complete || r.SHA256 != sum(b) || r.Size != int64(len(b)) {
+		t.Errorf("upload = %+v, report %s %d", got, r.SHA256, r.Size)
+	}
+	c.restart()
+	r, err = c.Verify(t.Context(), u.ID)
+	c.must(err)
+	if r.SHA256 != sum(b) {
+		t.Error("verification is not repeated after a restart")
+	}
+}
+
+func TestWhatArrivedBeforeACutIsKept(t *testing.T) {
+	c := open(t, vault.Limits{})
+	u := c.create()
+	cut := errors.New("cut")
+	got, err := c.append(u.ID, 0, -1, io.MultiReader(strings.NewReader("begun"), failing{cut}))
+	if !errors.Is(err, cut) || got.Offset != 5 {
+		t.Errorf("Append = %+v, %v; want offset 5 and the reader's error", got, err)
+	}
+	if _, err := c.append(u.ID, 4, -1, strings.NewReader("x")); !errors.Is(err, vault.ErrOffset) || !errors.Is(err, fault.BadRequest) {
+		t.Errorf("at another offset: %v, want ErrOffset", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestLengthHolds(t *testing.T) {
+	c := open(t, vault.Limits{Bytes: 100})
+	r := c.request()
+	r.Length = 101
+	if _, err := c.Create(t.Context(), r); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("Create over the limit: %v", err)
+	}
+	u := c.create()
+	for name, s := range map[string]struct {
+		length int64
+		bytes  int
+		want   fault.Code
+	}{
+		"declared over the limit": {101, 1, fault.TooLarge},
+		"sent over the limit":     {-1, 101, fault.TooLarge},
+		"sent over the length":    {10, 11, fault.TooLarge},
+	} {
+		got, err := c.append(u.ID, 0, s.length, bytes.NewReader(make([]byte, s.bytes)))
+		if !errors.Is(err, s.want) || got.State == vault.Complete {
+			t.Errorf("%s: %+v, %v; want %s", name, got, err, s.want)
+		}
+	}
+	_, err := c.append(u.ID, 0, 100, bytes.NewReader(make([]byte, 50)))
+	c.must(err)
+	if _, err := c.append(u.ID, 50, 99, bytes.NewReader(make([]byte, 49))); !errors.Is(err, fault.BadRequest) {
+		t.Errorf("another length: %v, want BadRequest", err)
+	}
+	got, err := c.append(u.ID, 50, -1, bytes.NewReader(make([]byte, 50)))
+	if err != nil || got.State != vault.Complete {
+		t.Errorf("%+v, %v; want it complete", got, err)
+	}
+	if _, err := c.append(u.ID, 100, -1, bytes.NewReader(nil)); !errors.Is(err, fault.BadRequest) {
+		t.Errorf("bytes for a complete one: %v, want BadRequest", err)
+	}
+}
+
+func TestOpenUploadsHaveBounds(t *testing.T) {
+	c := open(t, vault.Limits{PerDevice: 2, Open: 3})
+	r := c.request()
+	var first vault.Upload
+	for i := range 2 {
+		u, err := c.Create(t.Context(), r)
+		c.must(err)
+		if i == 0 {
+			first = u
+		}
+	}
+	if _, err := c.Create(t.Context(), r); !errors.Is(err, fault.TooMany) {
+		t.Errorf("a third of one device: %v, want TooMany", err)
+	}
+	c.create()
+	c.restart() // counts are those of the records
+	if _, err := c.Create(t.Context(), c.request()); !errors.Is(err, fault.TooMany) {
+		t.Errorf("a fourth in all: %v, want TooMany", err)
+	}
+	_, err := c.Keep(t.Context(), first.ID, "its attempt died")
+	c.must(err)
+	c.create()
+}
+
+func TestNewestWriterTakesOver(t *testing.T) {
+	c := open(t, vault.Limits{})
+	u := c.create()
+	pr, pw := io.Pipe()
+	first, err := c.Write(t.Context(), u.ID)
+	c.must(err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer first.Close()
+		defer context.AfterFunc(first.Context(), func() { pr.CloseWithError(errors.New("told to stop")) })()
+		_, err := first.Append(0, -1, pr)
+		if !errors.Is(err, vault.ErrTakenOver) {
+			t.Errorf("the first writer ended with %v", err)
+		}
+	})
+	_, err = pw.Write([]byte("from the first"))
+	c.must(err)
+	second, err := c.Write(t.Context(), u.ID)
+	c.must(err)
+	defer second.Close()
+	if got := second.Upload().Offset; got != 14 {
+		t.Errorf("the second finds offset %d, want 14", got)
+	}
+	wg.Wait()
+}
+
+func TestSealIsRepeatable(t *testing.T) {
+	c := open(t, vault.Limits{})
+	b := []byte("a package")
+	u := c.complete(b)
+	for range 2 {
+		_, err := c.Seal(t.Context(), u.ID, sum(b))
+		c.must(err)
+		if !bytes.Equal(c.whole(u.ID), b) {
+			t.Error("a sealed package reads otherwise")
+		}
+		c.restart()
+	}
+	for range 2 {
+		got, err := c.Confirm(t.Context(), u.ID)
+		c.must(err)
+		if got.State != vault.Sealed || got.SHA256 != sum(b) {
+			t.Errorf("confirmed: %+v", got)
+		}
+	}
+	info, err := os.Stat(c.path("packages/" + tenantID + "/" + u.Action + ".zip"))
+	c.must(err)
+	if info.Mode().Perm() != 0o400 {
+		t.Errorf("mode = %v, want 0400", info.Mode())
+	}
+	if _, err := os.Stat(c.path("uploads/" + u.ID + ".part")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the part is still there: %v", err)
+	}
+	if _, err := c.Seal(t.Context(), u.ID, sum([]byte("other"))); !errors.Is(err, fault.BadRequest) {
+		t.Errorf("sealing it as another: %v", err)
+	}
+	if _, err := c.Keep(t.Context(), u.ID, "late"); !errors.Is(err, fault.BadRequest) {
+		t.Errorf("Keep of a sealed one: %v", err)
+	}
+}
+
+func TestPackageOfOneAttemptNeverReplacesAnothers(t *testing.T) {
+	c := open(t, vault.Limits{})
+	r := c.request()
+	var ups []vault.Upload
+	for i, b := range []string{"the first", "the second"} {
+		r.Attempt = i + 1
+		u, err := c.Create(t.Context(), r)
+		c.must(err)
+		u, err = c.append(u.ID, 0, int64(len(b)), strings.NewReader(b))
+		c.must(err)
+		ups = append(ups, u)
+	}
+	_, err := c.Seal(t.Context(), ups[0].ID, sum([]byte("the first")))
+	c.must(err)
+	if _, err := c.Seal(t.Context(), ups[1].ID, sum([]byte("the second"))); err == nil {
+		t.Error("two attempts are sealed in one place")
+	}
+	// The first one came too late: its place is given back.
+	_, err = c.Keep(t.Context(), ups[0].ID, "late")
+	c.must(err)
+	_, err = c.Seal(t.Context(), ups[1].ID, sum([]byte("the second")))
+	c.must(err)
+	_, err = c.Confirm(t.Context(), ups[1].ID)
+	c.must(err)
+	if a, b := string(c.whole(ups[0].ID)), string(c.whole(ups[1].ID)); a != "the first" || b != "the second" {
+		t.Errorf("kept %q and sealed %q", a, b)
+	}
+	c.must(c.Discard(t.Context(), tenantID, r.Action))
+	if got := string(c.whole(ups[1].ID)); got != "the second" {
+		t.Errorf("Discard took the sealed package: %q", got)
+	}
+	if _, err := c.Open(t.Context(), ups[0].ID); !errors.Is(err, fault.NotFound) {
+		t.Errorf("a discarded attempt opens: %v", err)
+	}
+}
+
+func TestQuarantinedBytesStayAsTheyCame(t *testing.T) {
+	c := open(t, vault.Limits{})
+	u := c.complete([]byte("evil"))
+	for range 2 {
+		got, err := c.Quarantine(t.Context(), u.ID, "IntegrityError")
+		c.must(err)
+		if got.State != vault.Quarantined || got.Reason != "IntegrityError" || string(c.whole(u.ID)) != "evil" {
+			t.Errorf("upload = %+v", got)
+		}
+	}
+	if _, err := c.Seal(t.Context(), u.ID, sum([]byte("evil"))); !errors.Is(err, fault.BadRequest) {
+		t.Errorf("a quarantined upload is sealed: %v", err)
+	}
+}
+
+func TestLostBytesAreToldAndNotMadeUp(t *testing.T) {
+	c := open(t, vault.Limits{})
+	for name, lose := range map[string]func(string) error{"removed": os.Remove, "truncated": func(p string) error { return os.Truncate(p, 3) }} {
+		u := c.create()
+		_, err := c.append(u.ID, 0, -1, strings.NewReader("acknowledged"))
+		c.must(err)
+		c.must(lose(c.path("uploads/" + u.ID + ".part")))
+		if _, err := c.append(u.ID, 12, -1, strings.NewReader("more")); !errors.Is(err, fault.NotFound) {
+			t.Errorf("%s: %v, want NotFound so that the device begins anew", name, err)
+		}
+		if got, err := c.Upload(t.Context(), u.ID); err != nil || got.State != vault.Deleted {
+			t.Errorf("%s: upload = %+v, %v", name, got, err)
+		}
+	}
+	u := c.complete([]byte("a package"))
+	_, err := c.Seal(t.Context(), u.ID, sum([]byte("a package")))
+	c.must(err)
+	_, err = c.Confirm(t.Context(), u.ID)
+	c.must(err)
+	c.must(os.Remove(c.path("packages/" + tenantID + "/" + u.Action + ".zip")))
+	_, err = c.Open(t.Context(), u.ID)
+	if code, _ := fault.Of(err); err == nil || code != fault.Internal || !strings.Contains(err.Error(), u.Action) {
+		t.Errorf("Open of a lost package: %v, want our own failure that names the action", err)
+	}
+}
+
+func TestOrphansAreLeftUnlessEmpty(t *testing.T) {
+	c := open(t, vault.Limits{})
+	empty, full := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	c.must(os.WriteFile(c.path("uploads/"+empty+".part"), nil, 0o600))
+	c.must(os.WriteFile(c.path("uploads/"+full+".part"), []byte("evidence"), 0o600))
+	gone := c.create()
+	c.must(c.Delete(t.Context(), gone.ID, "cancelled"))
+	c.must(os.WriteFile(c.path("uploads/"+gone.ID+".part"), []byte("left by a crash"), 0o600))
+	c.restart()
+	for name, want := range map[string]bool{empty: false, full: true, gone.ID: false} {
+		if _, err := os.Stat(c.path("uploads/" + name + ".part")); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", name, err, want)
+		}
+	}
+}
+
+func TestDeletedWhileWritten(t *testing.T) {
+	c := open(t, vault.Limits{})
+	u := c.create()
+	w, err := c.Write(t.Context(), u.ID)
+	c.must(err)
+	c.must(c.Delete(t.Context(), u.ID, "cancelled"))
+	if w.Context().Err() == nil {
+		t.Error("the writer is not told")
+	}
+	if _, err := w.Append(0, -1, strings.NewReader("late")); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Append: %v, want NotFound", err)
+	}
+	w.Close()
+	if _, err := os.Stat(c.path("uploads/" + u.ID + ".part")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file came back: %v", err)
+	}
+}
+
+func TestFullDiskIsUnavailableAndNothingIsLost(t *testing.T) { // threats D13, P2
+	c := open(t, vault.Limits{})
+	u := c.create()
+	part := c.path("uploads/" + u.ID + ".part")
+	c.must(os.Remove(part))
+	c.must(os.Symlink("/dev/full", part)) // each write to it fails with ENOSPC
+	_, err := c.append(u.ID, 0, -1, strings.NewReader("x"))
+	if !errors.Is(err, fault.Unavailable) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("full disk: %v, want Unavailable because of ENOSPC", err)
+	}
+	c.must(os.Remove(part))
+	c.must(os.WriteFile(part, nil, 0o600)) // there is room again
+	got, err := c.append(u.ID, 0, 1, strings.NewReader("x"))
+	if err != nil || got.State != vault.Complete {
+		t.Errorf("with room again: %+v, %v", got, err)
+	}
+}
+
+func TestNamesThatAreNoIdsMakeNoPath(t *testing.T) {
+	c := open(t, vault.Limits{})
+	r := c.request()
+	for _, spoil := range []func(*vault.Request){
+		func(r *vault.Request) { r.Action = "../../etc/passwd" },
+		func(r *vault.Request) { r.Tenant = ".." },
+		func(r *vault.Request) { r.Action = "" },
+		func(r *vault.Request) { r.Attempt = 0 },
+	} {
+		bad := r
+		spoil(&bad)
+		if _, err := c.Create(t.Context(), bad); !errors.Is(err, fault.InvalidInput) {
+			t.Errorf("Create(%+v): %v, want InvalidInput", bad, err)
+		}
+	}
+}
+
+func BenchmarkUpload(b *testing.B) {
+	c := open(b, vault.Limits{})
+	data := randomly(64 << 20)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		u := c.create()
+		for at := 0; at < len(data); at += 8 << 20 {
+			if _, err := c.append(u.ID, int64(at), int64(len(data)), bytes.NewReader(data[at:at+8<<20])); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := c.Verify(b.Context(), u.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
