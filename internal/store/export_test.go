@@ -13,6 +13,12 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
+// Set runs a PRAGMA on the connection that writes, while no call does.
+func (s *Store) Set(ctx context.Context, pragma string) error {
+	_, err := s.writer.conn.exec(ctx, "PRAGMA "+pragma)
+	return err
+}
+
 // Hold runs a call that closes begun when it begins and ends once n others
 // wait, so that they are of its batch.
 func (s *Store) Hold(ctx context.Context, n int, begun chan<- struct{}, then func(exec func(query string, args ...any) error) error) error {

@@ -79,7 +79,7 @@ func TestLostBatchFailsEveryCallOfIt(t *testing.T) {
 func TestFullDatabase(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "swab.db"))
 	tenant, d := newDevice(t, s)
-	if err := s.Exec(t.Context(), "PRAGMA max_page_count = 80"); err != nil {
+	if err := s.Set(t.Context(), "max_page_count = 80"); err != nil {
 		t.Fatal(err)
 	}
 	var (
@@ -109,7 +109,7 @@ func TestFullDatabase(t *testing.T) {
 	all.Wait()
 	wantActions(t, s, tenant, kept)
 	wantLog(t, s, tenant, 2+len(kept))
-	if err := s.Exec(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
+	if err := s.Set(t.Context(), "max_page_count = 100000"); err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.CreateAction(t.Context(), newAction(d, 9999), link(9))
@@ -142,4 +142,53 @@ func wantActions(t *testing.T, s *store.Store, tenant string, ids []action.ID) {
 	if len(list) != len(ids) {
 		t.Errorf("there are %d actions, %d were acknowledged", len(list), len(ids))
 	}
+}
+
+// TestDatabaseHeldByAnother has another program hold the lock for writing.
+func TestDatabaseHeldByAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "swab.db")
+	s := open(t, path)
+	tenant := newTenant(t, s)
+	if err := s.Set(t.Context(), "busy_timeout = 20"); err != nil { // not the 5 s that it is
+		t.Fatal(err)
+	}
+	other, err := beside(t, path).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), tenant, link(1)); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("while another writes: %v, want Unavailable with its cause", err)
+	}
+	wantLog(t, s, tenant, 1) // reading goes on
+	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), tenant, link(1)); err != nil {
+		t.Errorf("once it has ended: %v", err)
+	}
+	wantLog(t, s, tenant, 2)
+}
+
+// TestReadOnlyDatabase has the engine refuse whatever is not reading.
+func TestReadOnlyDatabase(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "swab.db"))
+	tenant := newTenant(t, s)
+	if err := s.Set(t.Context(), "query_only = ON"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), tenant, link(1)); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "readonly") {
+		t.Errorf("a write to a read-only database: %v, want Unavailable with its cause", err)
+	}
+	wantLog(t, s, tenant, 1)
+	if err := s.Set(t.Context(), "query_only = OFF"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), tenant, link(1)); err != nil {
+		t.Errorf("once it may be written: %v", err)
+	}
+	wantLog(t, s, tenant, 2)
 }
