@@ -347,8 +347,9 @@ func (g *Gateway) tooLarge(u vault.Upload, cause error) {
 // await waits for the verdict on a complete upload, for as long as a device may
 // be kept waiting. Afterwards it goes on, and the device is told on its channel.
 func (g *Gateway) await(w http.ResponseWriter, r *http.Request, u vault.Upload) {
-	// The server's own deadline for answers is not made for waiting.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(g.times.Judge + g.times.Write))
+	// The server's own deadline for answers, if it has one, is not made for
+	// waiting; it sets it anew for the connection's next request.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	t := time.NewTimer(g.times.Judge)
 	defer t.Stop()
 	select {

@@ -95,6 +95,19 @@ func TestPackageThatVerifiesEndsTheAction(t *testing.T) {
 	}
 }
 
+func TestVerdictThatTakesLongIsToldOnTheChannel(t *testing.T) {
+	h := newHouse(t, withTimes(func(w *Times) { w.Judge = time.Nanosecond }))
+	d, c, a := running(t, h)
+	pkg := packageOf(t, d, a, 1, 4<<20, nil)
+	d.send(t, d.create(t, a.ID, 1), pkg, len(pkg))
+	if m, ok := c.hear().(wire.Closed); !ok || string(m.Action) != a.ID {
+		t.Errorf("heard %+v, want closed", m)
+	}
+	if got := h.action(t, a.ID); got.Status != action.Succeeded {
+		t.Errorf("action = %s %q", got.Status, got.Trouble)
+	}
+}
+
 // threats D8, N2
 func TestPackageThatIsNotTheOneAskedForIsQuarantined(t *testing.T) {
 	h := newHouse(t)
@@ -107,11 +120,6 @@ func TestPackageThatIsNotTheOneAskedForIsQuarantined(t *testing.T) {
 			return packageOf(t, newAgent(t, h), a, 1, 0, nil)
 		},
 		"other plan": func(t *testing.T, d *agent, a action.Action) []byte {
-			dev, err := h.store.DeviceByID(t.Context(), d.id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = dev
 			b := a
 			b.Plan = planOf(t, "volatile")
 			return packageOf(t, d, b, 1, 0, nil)

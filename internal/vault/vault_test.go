@@ -212,6 +212,19 @@ func TestRestartGoesOnWhereTheAcknowledgedBytesEnd(t *testing.T) {
 	}
 }
 
+func TestLastChunkMayFillTheFlushExactly(t *testing.T) {
+	c := open(t, vault.Limits{})
+	b := randomly(16 << 20)
+	u := c.create()
+	_, err := c.append(u.ID, 0, -1, bytes.NewReader(b[:8<<20]))
+	c.must(err)
+	u, err = c.append(u.ID, 8<<20, 16<<20, bytes.NewReader(b[8<<20:]))
+	c.must(err)
+	if r, err := c.Verify(t.Context(), u.ID); err != nil || r.SHA256 != sum(b) {
+		t.Errorf("Verify = %+v, %v", r, err)
+	}
+}
+
 func TestWhatArrivedBeforeACutIsKept(t *testing.T) {
 	c := open(t, vault.Limits{})
 	u := c.create()

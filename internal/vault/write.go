@@ -216,8 +216,8 @@ func (w *Writer) ended(err error) error {
 // need not be sent again.
 func (w *Writer) flush(f *os.File, end int64) error {
 	complete := w.u.Length >= 0 && end == w.u.Length
-	if end == w.u.Offset && !complete {
-		return nil
+	if end == w.u.Offset && (!complete || w.u.State == Complete) {
+		return nil // there is nothing new to say
 	}
 	if err := f.Sync(); err != nil {
 		return w.v.unable(w.ctx, w.u, err)
