@@ -3,7 +3,6 @@ package collect_test
 import (
 	"bytes"
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -45,9 +44,6 @@ func TestPackageOfThisHostVerifies(t *testing.T) {
 	t.Logf("%+v, view %v", last, report.Manifest.View)
 	if last.Items != len(plan.Items) || last.Taken == 0 {
 		t.Errorf("progress ends at %+v", last)
-	}
-	if os.Getenv("SWAB_PACKAGE") != "" {
-		os.WriteFile(os.Getenv("SWAB_PACKAGE"), out.Bytes(), 0o600)
 	}
 }
 

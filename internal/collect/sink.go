@@ -24,7 +24,7 @@ const (
 	// maxHeld is how much of rows all items together keep back until the stage's
 	// volatile state is in memory: writing them out earlier would take the
 	// processor from those who still read.
-	maxHeld = 16 << 20
+	maxHeld = 12 << 20
 )
 
 // errRights is what an item is denied with whose collector needs root.
