@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,7 +15,6 @@ import (
 	"swab/internal/collect"
 	"swab/internal/collect/host"
 	"swab/internal/collect/linux/proctable"
-	"swab/internal/parse/kmodule"
 	"swab/internal/parse/sockdiag"
 )
 
@@ -33,9 +34,9 @@ const maxSockets = 100_000
 // (without: their tables in /proc, and a miss); CAP_SYS_PTRACE to see whose a
 // socket is; CAP_NET_ADMIN for marks and filters.
 //
-// A protocol that the kernel lacks answers ENOENT: that is no failure. Asking may
-// make the kernel load the module that answers (tcp_diag and its like), as ss
-// does; a note names those it loaded. Sockets come and go between the reading of
+// A protocol that the kernel lacks answers ENOENT: that is no failure. A protocol
+// whose module (tcp_diag and its like) is not loaded is not asked for, since the
+// kernel would run modprobe to load it; a note names those. Sockets come and go between the reading of
 // descriptors and that of sockets, so a socket without an owner is a question,
 // not yet a finding, and its note says so.
 func Sockets() collect.Collector { return sockets{} }
@@ -132,6 +133,7 @@ type socketRun struct {
 	veiled bool            // some process's descriptors could not be read
 	mine   map[uint64]bool // inodes of the agent's netlink sockets, which are younger than owners
 	users  map[uint32]string
+	diag   *diagModules
 
 	inet    list[sockdiag.Inet]
 	unix    list[sockdiag.Unix]
@@ -150,7 +152,7 @@ func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 	}
 	r := &socketRun{
 		h: h, out: out, spaces: found.list, names: make([]map[uint32]string, len(found.list)),
-		owners: ps.SocketOwners(), mine: map[uint64]bool{}, users: userNames(h),
+		owners: ps.SocketOwners(), mine: map[uint64]bool{}, users: userNames(h), diag: findDiagModules(h),
 	}
 	found.tell(out)
 	for _, p := range ps.List {
@@ -163,7 +165,6 @@ func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 			}
 		}
 	}
-	loaded := r.diagModules()
 	read := 0
 	for i := range r.spaces {
 		ok, err := r.namespace(ctx, i)
@@ -174,8 +175,9 @@ func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 			read++
 		}
 	}
-	if now := newNames(loaded, r.diagModules()); len(now) > 0 {
-		out.Note("To answer, the kernel loaded: %s.", strings.Join(now, ", "))
+	if len(r.diag.left) > 0 {
+		out.Note("Read from /proc, which knows no filters, cgroups and TCP figures: the kernel has not loaded %s, and asking would make it run modprobe.",
+			strings.Join(slices.Sorted(maps.Keys(r.diag.left)), ", "))
 	}
 	if err := out.Taken(ctx); err != nil {
 		return err
@@ -243,7 +245,7 @@ func (r *socketRun) settle(ctx context.Context, what string, err error) (bool, e
 
 func (r *socketRun) dumpInet(ctx context.Context, c *conn, i, proto int) error {
 	t := inetTables[proto]
-	if t.protocol == 0 {
+	if t.protocol == 0 || !r.diag.may(diagOf(t.transport)...) {
 		r.inetTable(i, proto)
 		return nil
 	}
@@ -266,30 +268,35 @@ func (r *socketRun) dumpInet(ctx context.Context, c *conn, i, proto int) error {
 func (r *socketRun) dumpOthers(ctx context.Context, c *conn, i int) error {
 	for _, other := range []struct {
 		what    string
+		module  string
 		request []byte
 		parse   func([]byte) error
 		table   func(int) bool
 	}{
-		{"unix", sockdiag.UnixRequest(), func(data []byte) error {
+		{"unix", "unix_diag", sockdiag.UnixRequest(), func(data []byte) error {
 			k := kept[sockdiag.Unix]{ns: int32(i), source: "sock_diag"}
 			err := sockdiag.ParseUnix(data, &k.sock)
 			k.sock.Name = append([]byte(nil), k.sock.Name...)
 			r.unix.add(k)
 			return err
 		}, r.unixTable},
-		{"packet", sockdiag.PacketRequest(), func(data []byte) error {
+		{"packet", "af_packet_diag", sockdiag.PacketRequest(), func(data []byte) error {
 			k := kept[sockdiag.Packet]{ns: int32(i), source: "sock_diag"}
 			err := sockdiag.ParsePacket(data, &k.sock)
 			r.packet.add(k)
 			return err
 		}, r.packetTable},
-		{"netlink", sockdiag.NetlinkRequest(), func(data []byte) error {
+		{"netlink", "netlink_diag", sockdiag.NetlinkRequest(), func(data []byte) error {
 			k := kept[sockdiag.Netlink]{ns: int32(i), source: "sock_diag"}
 			err := sockdiag.ParseNetlink(data, &k.sock)
 			r.netlink.add(k)
 			return err
 		}, r.netlinkTable},
 	} {
+		if !r.diag.may(other.module) {
+			other.table(i)
+			continue
+		}
 		err := c.dump(ctx, sockdiag.ByFamily, other.request, func(_ uint16, data []byte) error { return other.parse(data) })
 		instead, err := r.settle(ctx, other.what+" sockets by sock_diag", err)
 		if err != nil {
@@ -326,34 +333,4 @@ func (r *socketRun) interfaceNames(ctx context.Context, i int) error {
 		return context.Cause(ctx)
 	}
 	return nil
-}
-
-// diagModules is the loaded modules that answer sock_diag.
-func (r *socketRun) diagModules() []string {
-	data, err := r.h.Proc.ReadFile("modules", kmodule.MaxList)
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for m, err := range kmodule.List(data) {
-		if err == nil && strings.HasSuffix(m.Name, "_diag") {
-			names = append(names, m.Name)
-		}
-	}
-	return names
-}
-
-// newNames is what is in after and not in before.
-func newNames(before, after []string) []string {
-	known := map[string]bool{}
-	for _, n := range before {
-		known[n] = true
-	}
-	var out []string
-	for _, n := range after {
-		if !known[n] {
-			out = append(out, n)
-		}
-	}
-	return out
 }
