@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"swab/internal/action"
+	"swab/internal/vault"
+)
+
+func TestDeadAttemptUploadsNothing(t *testing.T) {
+	h := newHouse(t)
+	d, c, a := running(t, h)
+	id := d.create(t, a.ID, 1)
+	d.patch(t, id, 0, -1, strings.NewReader("the first seconds of a host that died"))
+	c.CloseNow()
+	d.begin(t, actionRef{a.ID, 2})
+	eventually(t, "the next attempt is begun", func() bool { return h.action(t, a.ID).Acked == 2 })
+	if resp, body := d.patch(t, id, 37, -1, strings.NewReader("more")); resp.StatusCode != http.StatusGone {
+		t.Errorf("%s %s, want 410", resp.Status, body)
+	}
+	if resp, _ := d.createAnswer(t, a.ID, 1); resp.StatusCode != http.StatusGone {
+		t.Errorf("%s, want 410", resp.Status)
+	}
+	if err := h.g.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := h.upload(t, id); u.State != vault.Partial {
+		t.Errorf("state = %s, want partial", u.State)
+	}
+	if got := string(h.read(t, id)); got != "the first seconds of a host that died" {
+		t.Errorf("kept %q", got)
+	}
+	pkg := packageOf(t, d, a, 2, 0, nil)
+	d.send(t, d.create(t, a.ID, 2), pkg, len(pkg))
+	if got := h.action(t, a.ID); got.Status != action.Succeeded || got.Attempt != 2 {
+		t.Errorf("action = %s in attempt %d %q", got.Status, got.Attempt, got.Trouble)
+	}
+}
+
+func TestCancelledActionsBytesAreDeletedBySweep(t *testing.T) {
+	h := newHouse(t)
+	d, _, a := running(t, h)
+	id := d.create(t, a.ID, 1)
+	d.patch(t, id, 0, -1, strings.NewReader("some"))
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, "enough"); err != nil {
+		t.Fatal(err)
+	}
+	if resp, _ := d.patch(t, id, 4, -1, strings.NewReader("more")); resp.StatusCode != http.StatusGone {
+		t.Errorf("%s, want 410", resp.Status)
+	}
+	if err := h.g.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := h.upload(t, id); u.State != vault.Deleted {
+		t.Errorf("state = %s, want deleted", u.State)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "data", "uploads", id+".part")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the bytes are still there: %v", err)
+	}
+}
+
+func TestLostCreationAnswerIsGivenAgain(t *testing.T) {
+	h := newHouse(t)
+	d, _, a := running(t, h)
+	first, again := d.create(t, a.ID, 1), d.create(t, a.ID, 1)
+	if first != again {
+		t.Errorf("uploads %s and %s, want one", first, again)
+	}
+	d.patch(t, first, 0, -1, strings.NewReader("x"))
+	if resp, _ := d.createAnswer(t, a.ID, 1); resp.StatusCode != http.StatusGone {
+		t.Errorf("a second upload of the attempt: %s, want 410", resp.Status)
+	}
+}
+
+func TestVerdictThatACrashTookIsMadeBySweep(t *testing.T) {
+	for _, step := range []string{"verified", "sealed", "succeeded"} {
+		t.Run(step, func(t *testing.T) {
+			h := newHouse(t)
+			d, _, a := running(t, h)
+			pkg := packageOf(t, d, a, 1, 1000, nil)
+			id := d.create(t, a.ID, 1)
+			d.patch(t, id, 0, -1, bytes.NewReader(pkg))
+			// The last chunk comes as if the server died right after it.
+			w, err := h.vault.Write(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := w.Append(int64(len(pkg)), int64(len(pkg)), bytes.NewReader(nil))
+			w.Close()
+			if err != nil || u.State != vault.Complete {
+				t.Fatalf("upload = %+v, %v", u, err)
+			}
+			r, err := h.vault.Verify(t.Context(), id)
+			if err == nil && step != "verified" {
+				_, err = h.vault.Seal(t.Context(), id, r.SHA256)
+			}
+			if err == nil && step == "succeeded" {
+				_, err = h.engine.Sealed(t.Context(), tenantID, d.id, a.ID, 1, action.SealedPackage{Upload: id, SHA256: r.SHA256, Size: r.Size, Signer: r.Signer})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.g.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "sealed", func() bool { return h.upload(t, id).State == vault.Sealed })
+			if got := h.action(t, a.ID); got.Status != action.Succeeded || got.Package.Upload != id {
+				t.Errorf("action = %s %q", got.Status, got.Trouble)
+			}
+			if !bytes.Equal(h.read(t, id), pkg) {
+				t.Error("the package is not what was sent")
+			}
+		})
+	}
+}
+
+func TestUploadRequestsAreStrict(t *testing.T) {
+	h := newHouse(t)
+	d, _, a := running(t, h)
+	id := d.create(t, a.ID, 1)
+	good := map[string]string{"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+	for name, c := range map[string]struct {
+		method, path string
+		header       map[string]string
+		status       int
+	}{
+		"no version":      {"PATCH", "/device/uploads/" + id, map[string]string{"Tus-Resumable": ""}, 412},
+		"other version":   {"HEAD", "/device/uploads/" + id, map[string]string{"Tus-Resumable": "0.2.2"}, 412},
+		"no type":         {"PATCH", "/device/uploads/" + id, map[string]string{"Content-Type": ""}, 415},
+		"no offset":       {"PATCH", "/device/uploads/" + id, map[string]string{"Upload-Offset": ""}, 400},
+		"negative offset": {"PATCH", "/device/uploads/" + id, map[string]string{"Upload-Offset": "-1"}, 400},
+		"signed offset":   {"PATCH", "/device/uploads/" + id, map[string]string{"Upload-Offset": "+0"}, 400},
+		"padded offset":   {"PATCH", "/device/uploads/" + id, map[string]string{"Upload-Offset": "00"}, 400},
+		"huge length":     {"PATCH", "/device/uploads/" + id, map[string]string{"Upload-Length": "99999999999999999999"}, 400},
+		"id is a path":    {"HEAD", "/device/uploads/..%2f..%2fswab.db", nil, 404},
+		"id is short":     {"HEAD", "/device/uploads/abc", nil, 404},
+		"no metadata":     {"POST", "/device/uploads", map[string]string{"Upload-Defer-Length": "1"}, 400},
+		"no length":       {"POST", "/device/uploads", map[string]string{"Upload-Metadata": "action YQ==,attempt MQ=="}, 400},
+		"bad metadata":    {"POST", "/device/uploads", map[string]string{"Upload-Defer-Length": "1", "Upload-Metadata": "action YQ==,attempt MQ==,path Lw=="}, 400},
+		"unknown action":  {"POST", "/device/uploads", map[string]string{"Upload-Defer-Length": "1", "Upload-Metadata": "action YQ==,attempt MQ=="}, 404},
+		"other method":    {"DELETE", "/device/uploads/" + id, nil, 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hdr := map[string]string{}
+			for k, v := range good {
+				hdr[k] = v
+			}
+			for k, v := range c.header {
+				hdr[k] = v
+				if v == "" {
+					delete(hdr, k)
+				}
+			}
+			resp, body := d.do(t, d.bound(call{method: c.method, path: c.path, header: hdr}))
+			if resp.StatusCode != c.status {
+				t.Errorf("%s %s, want %d", resp.Status, body, c.status)
+			}
+		})
+	}
+	resp, err := h.Client().Do(must(http.NewRequestWithContext(t.Context(), "OPTIONS", h.URL+"/device/uploads", nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Tus-Extension") != "creation,creation-defer-length" {
+		t.Errorf("OPTIONS: %s %v", resp.Status, resp.Header)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
