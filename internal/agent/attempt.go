@@ -31,6 +31,10 @@ var (
 // attemptLife bounds an attempt: no server waits longer.
 const attemptLife = 24 * time.Hour
 
+// lastAnswer is how long an attempt whose action is closed waits for the answer
+// to its last bytes.
+const lastAnswer = time.Second
+
 // attempt is one attempt of an action, in memory. What is not said to be fixed
 // is guarded by the agent's lock.
 type attempt struct {
@@ -39,7 +43,8 @@ type attempt struct {
 	begun  wire.Begun
 	stop   context.CancelCauseFunc
 
-	stopping bool        // was told to stop, or has but the last bytes to send
+	stopping bool        // was told to stop
+	sent     bool        // all is made, and the last bytes are on their way
 	over     bool        // nothing of it runs any more
 	end      *wire.Ended // how it ended without a package; nil with one
 	told     bool        // the server was told of that end
@@ -113,10 +118,10 @@ func (a *Agent) admit(ctx context.Context, o order) *wire.Refused {
 	defer a.mu.Unlock()
 	running := a.attempts[i]
 	if running.action == o.Action {
-		running.stopping = true // and the next attempt wants no bytes of it
+		running.stopping = true
 		running.stop(errSuperseded)
 	}
-	if running.stopping {
+	if running.stopping || running.sent { // who asks for the next action has the package, or does not want it
 		a.waiting = &o
 		return nil
 	}
@@ -193,7 +198,7 @@ func (a *Agent) attempt(ctx context.Context, at *attempt, o order, began time.Ti
 	if err == nil {
 		rep.update(func(p *wire.Progress) { p.Stage = int(catalog.OnDemand) + 1 })
 		a.mu.Lock()
-		at.stopping = true // who asks for the next action has the package already
+		at.sent = true
 		a.mu.Unlock()
 		up.finish()
 		return <-uploaded
@@ -240,7 +245,7 @@ func (a *Agent) finished(ctx context.Context, at *attempt, err error) {
 	case err == nil:
 		a.log.InfoContext(ctx, "delivered", "action", at.action, "attempt", at.number)
 	case errors.Is(err, errClosed), errors.Is(err, errSuperseded):
-		at.told = true // by the server itself
+		at.told = true
 		at.end = at.ended(wire.EndLost, err)
 	case errors.Is(err, errCancelled):
 		at.end = at.ended(wire.EndCancelled, err)
@@ -280,10 +285,17 @@ func (a *Agent) endAction(ctx context.Context, action wire.ActionID, why error) 
 	}
 	a.attempts = slices.DeleteFunc(a.attempts, func(at *attempt) bool { return at.over && at.action == action })
 	for _, at := range a.attempts {
-		if at.action == action {
-			at.stopping = true
-			at.stop(why)
+		if at.action != action {
+			continue
 		}
+		at.stopping = true
+		at.told = at.told || errors.Is(why, errClosed) // by the server itself
+		if at.told && at.sent {
+			// The answer to the last bytes is on its way, most likely.
+			time.AfterFunc(lastAnswer, func() { at.stop(why) })
+			continue
+		}
+		at.stop(why)
 	}
 }
 

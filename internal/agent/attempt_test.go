@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,6 +213,43 @@ func TestCancelIsObeyedWhileTheServerIsSilent(t *testing.T) {
 		t.Errorf("obeyed after %s", d)
 	}
 	close(hang)
+}
+
+// The server says that the action has ended before it answers the last chunk.
+func TestAClosedActionWaitsForTheAnswerToItsLastBytes(t *testing.T) {
+	r := newRig(t)
+	var first atomic.Bool
+	answer, kept := make(chan struct{}), make(chan struct{}, 9)
+	r.peer.before = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPatch || first.Swap(true) {
+			return false
+		}
+		keep(r.peer, req, 1<<40)
+		kept <- struct{}{}
+		<-answer
+		u := r.peer.only()
+		r.peer.position(w, u)
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	r.start(options{})
+	c := r.connected()
+	o := c.order(1, 1, 0)
+	head := expect[wire.Begun](c).Head
+	<-kept
+	c.send(wire.Closed{Action: o.Action})
+	c.order(2, 1, head.Size)
+	until(t, "the action is known as ended", func() bool {
+		rec, _ := r.state.Progress().Action(string(o.Action))
+		return rec.Ended
+	})
+	close(answer)
+	if got := expect[wire.Begun](c); got.Action != actionID(2) {
+		t.Errorf("begun %+v", got)
+	}
+	if log := r.log.String(); !strings.Contains(log, "delivered") || strings.Contains(log, "without a package") {
+		t.Errorf("log:\n%s", log)
+	}
 }
 
 func TestTheNextAttemptTakesTheOneBeforeItsPlace(t *testing.T) {

@@ -42,7 +42,7 @@ func (a *Agent) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.log.InfoContext(ctx, "enrolled", "device", a.device, "tenant", answer.Tenant)
+	a.log.InfoContext(ctx, "enrolled", "tenant", answer.Tenant)
 	return nil
 }
 
