@@ -93,6 +93,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	bases := s.origin.Bases()
+	for _, b := range bases {
+		if strings.Contains(b, "token") {
+			s.log.Warn("a base URL has the word token in it: some sign-in libraries replace that word in addresses and then ask for the wrong one", "url", b)
+		}
+	}
 	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], s.now())
 	if err != nil {
 		return err
