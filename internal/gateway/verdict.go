@@ -101,7 +101,6 @@ func (g *Gateway) settle(ctx context.Context, u vault.Upload) error {
 		return err
 	}
 	g.count.Sealed.Add(1)
-	g.log.InfoContext(ctx, "package sealed", "action", u.Action, "attempt", u.Attempt, "device", u.Device, "upload", u.ID, "size", report.Size)
 	return nil
 }
 
