@@ -61,8 +61,6 @@ var agentModules = []string{
 	"github.com/alecthomas/kong",
 	"github.com/coder/websocket",
 	"github.com/klauspost/compress",
-	"github.com/mdlayher/netlink",
-	"github.com/mdlayher/socket",
 	"go.yaml.in/yaml/v4",
 	"golang.org/x/mod",
 	"golang.org/x/net",

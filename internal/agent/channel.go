@@ -222,11 +222,17 @@ func (a *Agent) handle(ctx context.Context, m wire.FromServer) (reasonable bool,
 func (a *Agent) part(s *session, end context.CancelCauseFunc) {
 	late := time.AfterFunc(3*time.Second, func() { end(errStopping) })
 	defer late.Stop()
-	a.mu.Lock()
-	a.mu.Unlock() //nolint:staticcheck // whoever began one before ctx ended has counted it by now
+	a.settled()
 	a.work.Wait()
 	s.close(websocket.StatusGoingAway, "")
 	end(errStopping)
+}
+
+// settled returns when whoever began an attempt before now has counted it in
+// a.work: attempts are begun under a.mu.
+func (a *Agent) settled() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 }
 
 func (a *Agent) attach(ctx context.Context, s *session) {

@@ -29,7 +29,7 @@ func TestADeviceWhoseClockIsYearsOffWorks(t *testing.T) {
 		if offset == nil {
 			t.Fatalf("%d years off: the server's clock is not known", years)
 		}
-		want := time.Now().Sub(off(years)())
+		want := time.Since(off(years)())
 		if d := *offset - want; d < -2*time.Second || d > 2*time.Second {
 			t.Errorf("%d years off: offset %v, want %v", years, *offset, want)
 		}

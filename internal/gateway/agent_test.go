@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,12 +27,6 @@ import (
 )
 
 type deviceID = device.ID
-
-func tlsDial(h *house) (net.Conn, error) {
-	cfg := h.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	cfg.NextProtos = []string{"http/1.1"}
-	return tls.Dial("tcp", h.Listener.Addr().String(), cfg)
-}
 
 // agent is a device's side of the conversation, made of the parts that the real
 // one is made of, which a test can also use wrongly.

@@ -301,17 +301,6 @@ func packageOf(t testing.TB, d *agent, a action.Action, attempt, bulk int, chang
 	return out.Bytes()
 }
 
-// raw is a TLS connection to the house that speaks nothing by itself.
-func (h *house) raw(t testing.TB) net.Conn {
-	t.Helper()
-	c, err := tlsDial(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
 func planOf(t testing.TB, profile string) catalog.Digest {
 	t.Helper()
 	p, ok := catalog.Current().Plan(profile, "linux")

@@ -317,7 +317,7 @@ func TestPublishedKeysCheckTokensAndHoldNothingPrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := jose.ParseSigned(answer["access_token"].(string), []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jose.ParseSignedCompact(answer["access_token"].(string), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -234,12 +234,13 @@ func (h handle) readLink(name string) (string, error) {
 	var small [256]byte
 	for buf := small[:]; ; buf = make([]byte, 16*len(buf)) {
 		n, err := unix.Readlinkat(dir, base, buf)
-		switch {
-		case err == unix.EINTR:
-			n = len(buf)
-		case err != nil:
+		for err == unix.EINTR {
+			n, err = unix.Readlinkat(dir, base, buf)
+		}
+		if err != nil {
 			return "", err
-		case n < len(buf):
+		}
+		if n < len(buf) {
 			return string(buf[:n]), nil
 		}
 		if len(buf) > 64<<10 {
