@@ -33,7 +33,6 @@ func ParseIO(b []byte) (IO, error) {
 	return o, nil
 }
 
-
 // EachLimit reads /proc/PID/limits: a table of fixed columns, the name 26 wide,
 // the values 21 each.
 func EachLimit(b []byte, f func(name, soft, hard []byte)) error {
