@@ -136,7 +136,7 @@ func (e *Engine) report(ctx context.Context, tenant string, dev device.ID, id wi
 	_, err := e.change(ctx, tenant, ID(id), func(a Action) (Action, []audit.Entry, error) {
 		switch {
 		case a.Device != dev:
-			return a, nil, fault.NotFound.Errorf(nil, "Machine action %s was not found", clip(string(id)))
+			return a, nil, fault.NotFound.Errorf(nil, "Machine action %s was not found", audit.Clip(string(id)))
 		case a.Status.Ended():
 			return a, nil, fault.BadRequest.Errorf(nil, "Action %s has ended as %s", a.ID, a.Status)
 		case a.Attempt != attempt:
@@ -187,7 +187,7 @@ func (e *Engine) Refused(ctx context.Context, tenant string, dev device.ID, m wi
 		wire.RefusedEnded:   "The device knows the action as ended",
 	}[m.Code]
 	e.Logger.WarnContext(ctx, "device refuses", "action", m.Action, "device", dev, "code", m.Code)
-	return e.fail(ctx, tenant, dev, ID(m.Action), m.Attempt, string(m.Code), why+": "+clip(m.Text))
+	return e.fail(ctx, tenant, dev, ID(m.Action), m.Attempt, string(m.Code), why+": "+audit.Clip(m.Text))
 }
 
 // Ended records that an attempt ended without a package.
@@ -195,7 +195,7 @@ func (e *Engine) Ended(ctx context.Context, tenant string, dev device.ID, m wire
 	if m.Code == wire.EndLost {
 		return e.renew(ctx, tenant, dev, ID(m.Action), m.Attempt, "its upload was lost")
 	}
-	return e.fail(ctx, tenant, dev, ID(m.Action), m.Attempt, string(m.Code), "The device ended the collection: "+clip(m.Text))
+	return e.fail(ctx, tenant, dev, ID(m.Action), m.Attempt, string(m.Code), "The device ended the collection: "+audit.Clip(m.Text))
 }
 
 // Spoiled records that what an attempt delivered did not verify.
@@ -213,7 +213,7 @@ func (e *Engine) failed(a Action, now time.Time, code, trouble string) (Action, 
 	a = a.end(Failed, now)
 	a.ErrorHResult, a.Trouble = errorHResult, trouble
 	return a, []audit.Entry{audit.NewEntry(now, audit.Leaf{
-		Act: audit.ActFail, Object: a.ID, Device: string(a.Device), Profile: string(a.Plan), Result: audit.Done, Detail: clip(code),
+		Act: audit.ActFail, Object: a.ID, Device: string(a.Device), Profile: string(a.Plan), Result: audit.Done, Detail: audit.Clip(code),
 	}, e.server(a.Tenant).Hidden(""))}, nil
 }
 
@@ -225,7 +225,7 @@ func (e *Engine) Uploading(ctx context.Context, tenant string, dev device.ID, id
 		return err
 	}
 	if a.Device != dev {
-		return fault.NotFound.Errorf(nil, "Machine action %s was not found", clip(id))
+		return fault.NotFound.Errorf(nil, "Machine action %s was not found", audit.Clip(id))
 	}
 	if a.Status != InProgress || a.Attempt != attempt || a.Acked != attempt {
 		return fault.BadRequest.Errorf(nil, "Action %s does not take attempt %d: it is %s in attempt %d", a.ID, attempt, a.Status, a.Attempt)
@@ -253,7 +253,7 @@ func (e *Engine) Sealed(ctx context.Context, tenant string, dev device.ID, id ID
 	done, err := e.change(ctx, tenant, id, func(a Action) (Action, []audit.Entry, error) {
 		switch {
 		case a.Device != dev:
-			return a, nil, fault.NotFound.Errorf(nil, "Machine action %s was not found", clip(id))
+			return a, nil, fault.NotFound.Errorf(nil, "Machine action %s was not found", audit.Clip(id))
 		case a.Status == Succeeded && a.Package != nil && a.Package.Upload == p.Upload:
 			return a, nil, nil // told twice
 		case a.Status != InProgress || a.Attempt != attempt:

@@ -97,12 +97,12 @@ const MaxComment = 4096
 
 // Target is the device that who means to collect from, by id or name.
 func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := e.permit(ctx, who, audit.ActCollect, clip(name), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCollect, audit.Clip(name), auth.CollectForensics); err != nil {
 		return device.Device{}, err
 	}
 	dev, err := e.find(ctx, who, name)
 	if err != nil {
-		return device.Device{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActCollect, Object: clip(name)}, "", err)
+		return device.Device{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActCollect, Object: audit.Clip(name)}, "", err)
 	}
 	return dev, nil
 }
@@ -111,13 +111,13 @@ func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (devi
 // refusal recorded, unless who may collect, and unless the device has no action
 // that still runs: then the error is an *ActiveError.
 func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device, r Request) (Action, error) {
-	if err := e.permit(ctx, who, audit.ActCollect, string(dev.ID), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCollect, string(dev.ID), auth.CollectForensics); err != nil {
 		return Action{}, err
 	}
 	refused := audit.Leaf{Act: audit.ActCollect, Object: string(dev.ID), Device: string(dev.ID)}
 	plan, err := e.plan(dev, r)
 	if err != nil {
-		return Action{}, e.refuse(ctx, who, refused, r.Comment, err)
+		return Action{}, e.guard().Refuse(ctx, who, refused, r.Comment, err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -135,7 +135,7 @@ func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device
 	}, entry)
 	if err != nil {
 		if errors.Is(err, fault.Active) {
-			return Action{}, e.refuse(ctx, who, refused, r.Comment, err)
+			return Action{}, e.guard().Refuse(ctx, who, refused, r.Comment, err)
 		}
 		return Action{}, fmt.Errorf("create action for device %s: %w", dev.ID, err)
 	}
@@ -165,7 +165,7 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 		known = known || p.Profile == profile
 	}
 	if !known {
-		return catalog.Plan{}, fault.InvalidInput.Errorf(nil, "Profile %q is not known here", clip(profile))
+		return catalog.Plan{}, fault.InvalidInput.Errorf(nil, "Profile %q is not known here", audit.Clip(profile))
 	}
 	if _, ok := catalog.Current().Plan(profile, dev.Facts.System); !ok {
 		return catalog.Plan{}, fault.OsNotSupported.Errorf(nil, "Machine %s has a system that is not supported: %s", dev.ID, dev.Facts.System)
@@ -183,12 +183,12 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 
 // Cancel calls an action off, unless it has ended.
 func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment string) (Action, error) {
-	if err := e.permit(ctx, who, audit.ActCancel, clip(id), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCancel, audit.Clip(id), auth.CollectForensics); err != nil {
 		return Action{}, err
 	}
-	refused := audit.Leaf{Act: audit.ActCancel, Object: clip(id)}
+	refused := audit.Leaf{Act: audit.ActCancel, Object: audit.Clip(id)}
 	if utf8.RuneCountInString(comment) > MaxComment || !utf8.ValidString(comment) {
-		return Action{}, e.refuse(ctx, who, refused, "",
+		return Action{}, e.guard().Refuse(ctx, who, refused, "",
 			fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment))
 	}
 	a, err := e.change(ctx, who.Tenant, id, func(a Action) (Action, []audit.Entry, error) {
@@ -203,7 +203,7 @@ func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment str
 		}, who.Hidden(comment))}, nil
 	})
 	if err != nil {
-		return Action{}, e.refuse(ctx, who, refused, comment, err)
+		return Action{}, e.guard().Refuse(ctx, who, refused, comment, err)
 	}
 	e.Logger.InfoContext(ctx, "action cancelled", "action", a.ID, "device", a.Device, "caller", who.ID, "correlation", who.Correlation)
 	return a, nil
@@ -238,44 +238,7 @@ func (e *Engine) change(ctx context.Context, tenant string, id ID, f func(Action
 	return a, nil
 }
 
-// permit asks for a permission and records the refusal.
-func (e *Engine) permit(ctx context.Context, who auth.Caller, act audit.Act, object string, anyOf ...string) error {
-	err := who.Need(anyOf...)
-	if err == nil {
-		return nil
-	}
-	return e.refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
-}
-
-// refuse records that an operation was refused because of cause, and returns
-// cause. Only faults of the caller are refusals; our own failures are not.
-func (e *Engine) refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, comment string, cause error) error {
-	code, _ := fault.Of(cause)
-	if code == fault.Internal || code == fault.Unavailable {
-		return cause
-	}
-	leaf.Result, leaf.Detail = audit.Refused, string(code)
-	// A caller that goes away must not leave its refusal unrecorded.
-	err := e.Records.Record(context.WithoutCancel(ctx), who.Tenant, audit.NewEntry(e.now(), leaf, who.Hidden(comment)))
-	if err != nil {
-		return fault.Unavailable.Errorf(err, "The refusal of this request could not be recorded; ask again later")
-	}
-	return cause
-}
+// guard asks for permissions and records refusals.
+func (e *Engine) guard() auth.Guard { return auth.Guard{Records: e.Records, Now: e.Now} }
 
 func (e *Engine) now() time.Time { return e.Now().UTC().Truncate(100 * time.Nanosecond) }
-
-// clip bounds and cleans what a caller named, for a leaf or a message.
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "?")
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > 128 {
-		s = string(r[:128])
-	}
-	return s
-}

@@ -12,7 +12,7 @@ import (
 
 // Get returns one action.
 func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error) {
-	if err := e.permit(ctx, who, audit.ActRead, clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActRead, audit.Clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return Action{}, err
 	}
 	return e.Records.Action(ctx, who.Tenant, id)
@@ -20,7 +20,7 @@ func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error
 
 // List returns the tenant's actions that q selects, the newest first.
 func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, error) {
-	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err
 	}
 	return e.Records.Actions(ctx, who.Tenant, q)
@@ -29,7 +29,7 @@ func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, 
 // Machine returns the device that a name means: its id, its full name or its
 // host name.
 func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := e.permit(ctx, who, audit.ActRead, clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActRead, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return device.Device{}, err
 	}
 	return e.find(ctx, who, name)
@@ -37,7 +37,7 @@ func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (dev
 
 // Machines returns the tenant's devices, the newest first.
 func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error) {
-	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err
 	}
 	return e.Devices.Devices(ctx, who.Tenant, top, skip)
@@ -45,7 +45,7 @@ func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) (
 
 func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
 	if len(name) > 255 {
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", clip(name))
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))
 	}
 	found, err := e.Devices.FindDevices(ctx, who.Tenant, name)
 	if err != nil {
@@ -54,9 +54,9 @@ func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device
 	dev, ok, ambiguous := device.Resolve(name, found, e.now())
 	switch {
 	case ambiguous:
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found: the name fits several machines, name one by its id", clip(name))
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found: the name fits several machines, name one by its id", audit.Clip(name))
 	case !ok:
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", clip(name))
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))
 	}
 	return dev, nil
 }
@@ -64,7 +64,7 @@ func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device
 // Link is the right to a link to the action's package: it returns the action if
 // there is one to link to. Giving it out is an entry in the audit log.
 func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID) (Action, error) {
-	if err := e.permit(ctx, who, audit.ActLink, clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActLink, audit.Clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return Action{}, err
 	}
 	a, err := e.Records.Action(ctx, who.Tenant, id)
@@ -72,7 +72,7 @@ func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID) (Action, erro
 		err = fault.NotFound.Errorf(nil, "Action %s has no package: its state is %s", a.ID, a.Status)
 	}
 	if err != nil {
-		return Action{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActLink, Object: clip(id)}, "", err)
+		return Action{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActLink, Object: audit.Clip(id)}, "", err)
 	}
 	err = e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
 		Act: audit.ActLink, Object: a.ID, Device: string(a.Device), Result: audit.Done,
@@ -85,7 +85,7 @@ func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID) (Action, erro
 
 // Partial is the right to the unverified bytes that a dead attempt delivered.
 func (e *Engine) Partial(ctx context.Context, who auth.Caller, id ID, attempt int) (Action, error) {
-	if err := e.permit(ctx, who, audit.ActPartial, clip(id), auth.Administer); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActPartial, audit.Clip(id), auth.Administer); err != nil {
 		return Action{}, err
 	}
 	a, err := e.Records.Action(ctx, who.Tenant, id)
@@ -93,7 +93,7 @@ func (e *Engine) Partial(ctx context.Context, who auth.Caller, id ID, attempt in
 		err = fault.NotFound.Errorf(nil, "Action %s has no attempt %d", a.ID, attempt)
 	}
 	if err != nil {
-		return Action{}, e.refuse(ctx, who, audit.Leaf{Act: audit.ActPartial, Object: clip(id)}, "", err)
+		return Action{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActPartial, Object: audit.Clip(id)}, "", err)
 	}
 	err = e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
 		Act: audit.ActPartial, Object: a.ID, Device: string(a.Device), Result: audit.Done, Detail: fmt.Sprint(attempt),
@@ -117,7 +117,7 @@ const MaxLogPage = 1000
 // ReadLog returns entries of the tenant's audit log from index from on, under a
 // checkpoint of the log as it stands. Beginning to read is an entry itself.
 func (e *Engine) ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (LogPage, error) {
-	if err := e.permit(ctx, who, audit.ActRead, who.Tenant, auth.Administer); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.Administer); err != nil {
 		return LogPage{}, err
 	}
 	if from < 0 || top < 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"swab/internal/canon"
@@ -32,6 +33,8 @@ const (
 	ActRead    Act = "audit.read"      // the log was read by a person or program
 	ActForeign Act = "device.foreign"  // a device named an action or upload that is not its own
 	ActTwice   Act = "device.twice"    // two live agents hold one device's key
+
+	ActRevokeEnrollment Act = "enrollment.revoke" // an enrolment token was revoked; Object: its id
 )
 
 // Results of an act.
@@ -46,7 +49,7 @@ type Leaf struct {
 	V          int    `json:"v"`    // LeafVersion
 	Time       string `json:"time"` // canon.TimeFormat
 	Act        Act    `json:"act"`
-	Object     string `json:"object"`  // the id of what was acted on: an action, a device, a tenant, a key
+	Object     string `json:"object"`  // the id of what was acted on: an action, a device, a tenant, a key, an enrolment token
 	Device     string `json:"device"`  // the device concerned, or ""
 	Profile    string `json:"profile"` // digest of the plan asked for, or ""
 	Result     string `json:"result"`  // Done or Refused
@@ -98,6 +101,22 @@ func NewEntry(now time.Time, leaf Leaf, hidden Hidden) Entry {
 	rand.Read(o.Salt) // never fails (crypto/rand)
 	leaf.V, leaf.Time, leaf.Commitment = LeafVersion, canon.FormatTime(now), o.Commitment()
 	return Entry{Leaf: leaf, Opening: o}
+}
+
+// Clip bounds and cleans what a caller named, for a leaf or a message: at most
+// 128 characters, none of them a control character.
+func Clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > 128 {
+		s = string(r[:128])
+	}
+	return s
 }
 
 // Bytes is the leaf in the form that the tree hashes.

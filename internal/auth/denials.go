@@ -18,8 +18,8 @@ const maxDenials = 256
 
 // denialStore keeps what Denials sums; *store.Store satisfies it.
 type denialStore interface {
+	Recorder
 	Tenants(ctx context.Context) ([]Tenant, error)
-	Record(ctx context.Context, tenant string, e ...audit.Entry) error
 }
 
 // Denials sums the requests that were answered 401, by tenant and address, and

@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"swab/internal/audit"
+	"swab/internal/fault"
+)
+
+// Recorder keeps audit entries of what changes nothing else, a refusal for one.
+type Recorder interface {
+	Record(ctx context.Context, tenant string, e ...audit.Entry) error
+}
+
+// Guard stands before every operation of the core: it asks for the caller's
+// permission, and sees to it that what is refused is in the audit log.
+type Guard struct {
+	Records Recorder
+	Now     func() time.Time
+}
+
+// Permit is nil if who holds any one of the permissions. Otherwise the refusal
+// of act on object is recorded and returned.
+func (g Guard) Permit(ctx context.Context, who Caller, act audit.Act, object string, anyOf ...string) error {
+	err := who.Need(anyOf...)
+	if err == nil {
+		return nil
+	}
+	return g.Refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
+}
+
+// Refuse records that an operation was refused because of cause, and returns
+// cause. Only faults of the caller are refusals; our own failures are not.
+func (g Guard) Refuse(ctx context.Context, who Caller, leaf audit.Leaf, comment string, cause error) error {
+	code, _ := fault.Of(cause)
+	if code == fault.Internal || code == fault.Unavailable {
+		return cause
+	}
+	leaf.Result, leaf.Detail = audit.Refused, string(code)
+	// A caller that goes away must not leave its refusal unrecorded.
+	err := g.Records.Record(context.WithoutCancel(ctx), who.Tenant, audit.NewEntry(g.Now(), leaf, who.Hidden(comment)))
+	if err != nil {
+		return fault.Unavailable.Errorf(err, "The refusal of this request could not be recorded; ask again later")
+	}
+	return cause
+}
