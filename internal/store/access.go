@@ -42,16 +42,25 @@ func (s *Store) Tenants(ctx context.Context) ([]auth.Tenant, error) {
 	})
 }
 
-// CreateApp keeps a new application with its secrets.
+// CreateApp keeps a new application with its secrets. One whose id, or a
+// secret's, is there already is fault.InvalidInput.
 func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
 	_, err := write(ctx, s, "create application "+app.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		if _, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
-			app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created)); err != nil {
+		_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
+			app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created))
+		if t.dialect.duplicate(err) {
+			return struct{}{}, fault.InvalidInput.Errorf(err, "Application %s exists already", app.ID)
+		}
+		if err != nil {
 			return struct{}{}, err
 		}
 		for _, secret := range app.Secrets {
-			if _, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
-				app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires)); err != nil {
+			_, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
+				app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires))
+			if t.dialect.duplicate(err) {
+				return struct{}{}, fault.InvalidInput.Errorf(err, "Secret %s of application %s exists already", secret.ID, app.ID)
+			}
+			if err != nil {
 				return struct{}{}, fmt.Errorf("secret %s: %w", secret.ID, err)
 			}
 		}
@@ -85,22 +94,4 @@ func (s *Store) App(ctx context.Context, tenant, id string) (auth.App, error) {
 		}, "SELECT id, hash, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
 		return app, err
 	})
-}
-
-// CreateEnrollment keeps a new enrolment token's hash and bounds.
-func (s *Store) CreateEnrollment(ctx context.Context, e auth.Enrollment) error {
-	_, err := write(ctx, s, "create enrolment token "+e.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, hash, remaining, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			e.Tenant, e.ID, e.Hash[:], countOrNull(int64(e.Left)), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
-		return struct{}{}, err
-	})
-	return err
-}
-
-// countOrNull is a count for a column in which -1, there is none, is NULL.
-func countOrNull(n int64) any {
-	if n < 0 {
-		return nil
-	}
-	return n
 }

@@ -20,6 +20,9 @@ type dialect struct {
 	// where transactions run side by side.
 	lockRow string
 
+	// duplicate says of an error that a row has a key which another has already.
+	duplicate func(error) bool
+
 	// unavailable says of an error that the database could not be used now: no
 	// space, no disk, no connection. Nothing is wrong with what was asked.
 	unavailable func(error) bool

@@ -62,15 +62,8 @@ func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device
 
 // usable returns the enrolment token of that hash, if a device may name it.
 func (s *Store) usable(ctx context.Context, t *tx, hash [sha256.Size]byte) (auth.Enrollment, error) {
-	var remaining sql.NullInt64
-	e, err := one(ctx, t.conn, func(r row) (e auth.Enrollment, err error) {
-		err = r.Scan(&e.Tenant, &e.ID, &remaining, when{&e.Expires}, &e.Revoked, fromText{&e.Tags})
-		return e, err
-	}, "SELECT tenant, id, remaining, expires, revoked, tags FROM enrollments WHERE hash = ?"+t.dialect.lockRow, hash[:])
-	e.Hash, e.Left = hash, -1
-	if remaining.Valid {
-		e.Left = int(remaining.Int64)
-	}
+	e, err := one(ctx, t.conn, scanEnrollment,
+		"SELECT "+enrollmentColumns+" FROM enrollments WHERE hash = ?"+t.dialect.lockRow, hash[:])
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return e, fault.Unauthorized.Errorf(err, "The enrolment token is not known here; check it, and the server it is for")

@@ -19,7 +19,13 @@ import (
 var sqliteDialect = dialect{
 	goose:       goose.DialectSQLite3,
 	migrations:  "migrations/sqlite",
+	duplicate:   sqliteDuplicate,
 	unavailable: sqliteUnavailable,
+}
+
+func sqliteDuplicate(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == codes.SQLITE_CONSTRAINT_PRIMARYKEY || e.Code() == codes.SQLITE_CONSTRAINT_UNIQUE)
 }
 
 // sqliteUnavailable tells errors of the surroundings from those of the

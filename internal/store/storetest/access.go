@@ -26,6 +26,7 @@ func tenantsAreApart(t *testing.T, s *store.Store) {
 	if err := s.CreateApp(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
+	newToken(t, s, w.tenant, app.ID, nil) // of the same id, so that one look-up serves for both
 	other := newTenant(t, s, 2)
 	ctx, dev, absent := t.Context(), w.device.ID, newDevice(77).ID
 	touch := func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil }
@@ -44,6 +45,10 @@ func tenantsAreApart(t *testing.T, s *store.Store) {
 		},
 		"Machine %[2]s was not found ": func(tenant, _ string, dev device.ID, _ string) error {
 			return s.Seen(ctx, tenant, dev, w.device)
+		},
+		"Enrolment token %[3]s was not found": func(tenant, _ string, _ device.ID, app string) error {
+			_, err := s.RevokeEnrollment(ctx, tenant, app, entry(audit.ActRevokeEnrollment, app, ""))
+			return err
 		},
 		"Application %[3]s was not found": func(tenant, _ string, _ device.ID, app string) error {
 			_, err := s.App(ctx, tenant, app)
@@ -78,6 +83,9 @@ func tenantsAreApart(t *testing.T, s *store.Store) {
 	if list, err := s.Devices(ctx, other, 0, 0); err != nil || len(list) != 0 {
 		t.Errorf("another tenant's list has %d devices, %v", len(list), err)
 	}
+	if list, err := s.Enrollments(ctx, other); err != nil || len(list) != 0 {
+		t.Errorf("another tenant sees %d enrolment tokens, %v", len(list), err)
+	}
 	if list, err := s.UploadsOf(ctx, other, a.ID); err != nil || len(list) != 0 {
 		t.Errorf("another tenant sees %d uploads, %v", len(list), err)
 	}
@@ -110,9 +118,12 @@ func appsAndTenants(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(app, got); err != nil || diff != "" {
 		t.Errorf("App(): %v (-want +got):\n%s", err, diff)
 	}
-	if err := s.CreateApp(t.Context(), app); err == nil {
-		t.Error("an application was created twice")
-	}
+	wantFault(t, "an application of that id", s.CreateApp(t.Context(), app), fault.InvalidInput, "Application "+app.ID+" exists already")
+	twice := app
+	twice.ID, twice.Secrets = id(0xd, 2), []auth.Secret{{ID: "s1", Hash: tokenOf("s1")}, {ID: "s1", Hash: tokenOf("s2")}}
+	wantFault(t, "a secret twice", s.CreateApp(t.Context(), twice), fault.InvalidInput, "Secret s1 of application "+twice.ID+" exists already")
+	_, err = s.App(t.Context(), first, twice.ID)
+	wantFault(t, "an application with a secret twice", err, fault.NotFound, "")
 	app.Tenant = second // the same client id in another tenant is another application
 	app.Secrets = nil
 	if err := s.CreateApp(t.Context(), app); err != nil {

@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"DevicesAreFound", devicesAreFound},
 		{"DeviceFactsAreKept", deviceFacts},
 		{"AppsAndTenantsAreKept", appsAndTenants},
+		{"EnrollmentsAreKept", enrollmentsAreKept},
+		{"RevokedTokenAdmitsNobody", revokedTokenAdmitsNobody},
 		{"KeysAreKept", keysAreKept},
 		{"UploadsAreKept", uploadsAreKept},
 		{"OneUploadIsSealed", oneUploadIsSealed},
