@@ -30,6 +30,7 @@
 //
 //	the core, which knows no protocol, no SQL, no HTTP
 //	internal/action            the life of a machine action
+//	internal/access            who may come in: what administrators do
 //	internal/auth              who may do what
 //	internal/vault             where packages lie
 //	internal/collect           the engine of collection; host and linux below it

@@ -69,7 +69,7 @@ func (a *API) cancel(ctx context.Context, c *call) (reply, error) {
 	if wrong != nil && c.who.Need(auth.CollectForensics) == nil {
 		return reply{}, wrong
 	}
-	act, err := a.Engine.Cancel(ctx, c.who, c.id(), body["Comment"])
+	act, err := a.Engine.Cancel(ctx, c.who, c.id("action"), body["Comment"])
 	if err != nil {
 		return reply{}, err
 	}
@@ -77,7 +77,7 @@ func (a *API) cancel(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) action(ctx context.Context, c *call) (reply, error) {
-	act, err := a.Engine.Get(ctx, c.who, c.id())
+	act, err := a.Engine.Get(ctx, c.who, c.id("action"))
 	if err != nil {
 		return reply{}, err
 	}

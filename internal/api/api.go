@@ -47,6 +47,13 @@ type operations interface {
 	ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (action.LogPage, error)
 }
 
+// register is what the API asks of the core about who may come in;
+// *access.Register satisfies it, by the same rules.
+type register interface {
+	Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error)
+	RevokeEnrollment(ctx context.Context, who auth.Caller, id string) (auth.Enrollment, error)
+}
+
 // records is what the API reads without a caller, for a link that was signed.
 type records interface {
 	// Action returns one action, or fault.NotFound.
@@ -63,17 +70,18 @@ type packages interface {
 
 // Config is what the API is put together from.
 type Config struct {
-	Engine  operations
-	Records records
-	Vault   packages
-	Keys    *keys.Ring
-	Tokens  *auth.Tokens
-	Denials *auth.Denials // counts what is answered 401
-	Origin  *origin.Set
-	Home    string        // tenant id: whose sign-in address a 401 names
-	Life    time.Duration // of a package link; 0: 15 minutes
-	Now     func() time.Time
-	Log     *slog.Logger
+	Engine   operations
+	Register register
+	Records  records
+	Vault    packages
+	Keys     *keys.Ring
+	Tokens   *auth.Tokens
+	Denials  *auth.Denials // counts what is answered 401
+	Origin   *origin.Set
+	Home     string        // tenant id: whose sign-in address a 401 names
+	Life     time.Duration // of a package link; 0: 15 minutes
+	Now      func() time.Time
+	Log      *slog.Logger
 
 	// Observe is told of each answer, for metrics: method and route as the table
 	// has them ("" for none, so that no caller can make a name of its own), the

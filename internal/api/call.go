@@ -176,6 +176,7 @@ func (c *call) metadata(fragment string) string { return c.root + "/$metadata#" 
 // location is the address of an action.
 func (c *call) location(id action.ID) string { return c.root + "/machineactions/" + id }
 
-// id is the action id in a path. Ids are compared in lower case; what is longer
-// than any id is cut, so that it fits a message and is none.
-func (c *call) id() action.ID { return clip(strings.ToLower(c.path["action"])) }
+// id is the id that stands in a path's braces of that name. Ids are compared in
+// lower case; what is longer than any id is cut, so that it fits a message and
+// is none.
+func (c *call) id(name string) string { return clip(strings.ToLower(c.path[name])) }

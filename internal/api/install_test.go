@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"swab/internal/access"
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/auth"
@@ -148,7 +149,7 @@ func install(t testing.TB) *installation {
 	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
 	in.denials = auth.NewDenials(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Register: &access.Register{Records: in.store, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	tokens := issuer.New(issuer.Config{Records: in.store, Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})

@@ -34,7 +34,7 @@ func (a *API) packageURI(ctx context.Context, c *call) (reply, error) {
 	if wrong := c.plain(); wrong != nil && c.who.Need(auth.ReadAll, auth.ReadWriteAll) == nil {
 		return reply{}, wrong
 	}
-	act, err := a.Engine.Link(ctx, c.who, c.id())
+	act, err := a.Engine.Link(ctx, c.who, c.id("action"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -149,7 +149,7 @@ func (a *API) attempt(ctx context.Context, c *call) error {
 	if err != nil {
 		number = 0 // there is none; the core says so to whoever may ask
 	}
-	act, err := a.Engine.Partial(ctx, c.who, c.id(), number)
+	act, err := a.Engine.Partial(ctx, c.who, c.id("action"), number)
 	if err != nil {
 		return err
 	}

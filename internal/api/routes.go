@@ -34,9 +34,15 @@ func (a *API) table() []route {
 		{"GET", "api/swab/v1/audit", false, answer(a.audit)},
 		{"GET", "api/swab/v1/actions/{action}/attempts/{attempt}", false, a.attempt},
 
+		{"GET", "api/admin/v1/enrollments", false, answer(a.enrollments)},
+		{"POST", "api/admin/v1/enrollments/{enrollment}/revoke", false, answer(a.revokeEnrollment)},
+
 		{"GET", "packages/{tenant}/{file}", true, a.download},
 	}
 }
+
+// own are the words below /api of what Defender does not have.
+var own = []string{"swab", "admin"}
 
 // match finds a request's route and what its path names. The prefix is /api or
 // /api/v1.0, as the request had it. Where there is none the error says so, and
@@ -44,7 +50,7 @@ func (a *API) table() []route {
 func (a *API) match(r *http.Request) (found route, path map[string]string, prefix string, allow []string, err error) {
 	segments, ok := split(r.URL)
 	prefix = "/api"
-	if len(segments) > 2 && fold(segments[0]) == "api" && fold(segments[1]) == "v1.0" && fold(segments[2]) != "swab" {
+	if len(segments) > 2 && fold(segments[0]) == "api" && fold(segments[1]) == "v1.0" && !slices.Contains(own, fold(segments[2])) {
 		prefix = "/api/v1.0"
 		segments = slices.Delete(segments, 1, 2)
 	}

@@ -38,6 +38,8 @@ var permissions = []struct{ method, path, required string }{
 	{"GET", "/api/machineactions/x/getPackageUri", "Machine.Read.All,Machine.ReadWrite.All"},
 	{"GET", "/api/swab/v1/audit", "Swab.Administer"},
 	{"GET", "/api/swab/v1/actions/x/attempts/1", "Swab.Administer"},
+	{"GET", "/api/admin/v1/enrollments", "Swab.Administer"},
+	{"POST", "/api/admin/v1/enrollments/x/revoke", "Swab.Administer"},
 }
 
 func TestNothingIsDoneWithoutATokenOrThePermission(t *testing.T) {
@@ -145,6 +147,7 @@ func TestOddPathsAreAnsweredInJSON(t *testing.T) {
 		"/api/" + strings.Repeat("x/", 5<<10):                {404, "NotFound"},
 		"/api/" + strings.Repeat("x", 10<<10):                {404, "NotFound"},
 		"/api/v1.0/swab/v1/audit":                            {404, "NotFound"},
+		"/api/v1.0/admin/v1/enrollments":                     {404, "NotFound"},
 		"/api/machineactions/..":                             {404, "ResourceNotFound"},
 		"/api/machineactions/%2e%2e%2f%2e%2e":                {404, "ResourceNotFound"},
 		"/api/machineactions/%00":                            {404, "ResourceNotFound"},

@@ -37,6 +37,10 @@ func Commands() []command.Command {
 			{Name: "show", Help: "Show one action", Run: func() command.Runner { return &actionShow{} }},
 			{Name: "cancel", Help: "Call an action off", Run: func() command.Runner { return &actionCancel{} }},
 		}},
+		{Name: "enrollment", Help: "Enrolment tokens", Verbs: []command.Command{
+			{Name: "list", Help: "List the tokens by which devices join", Run: func() command.Runner { return &enrollmentList{} }},
+			{Name: "revoke", Help: "Revoke an enrolment token", Run: func() command.Runner { return &enrollmentRevoke{} }},
+		}},
 		{Name: "audit", Help: "The audit log", Verbs: []command.Command{
 			{Name: "verify", Help: "Check the audit log, whole, against its signed checkpoint", Run: func() command.Runner { return &auditVerify{} }},
 		}},

@@ -30,6 +30,7 @@ import (
 const (
 	tenant   = "6f1c2a54-9b0e-4b8e-9a55-0d2f6f3a7c11"
 	actionID = "019b4a2e-7c00-7000-8000-000000000001"
+	tokenID  = "3f0c9f52-6a50-4a53-93cc-7f4c1f4f0001"
 	hostile  = "web1\u202etxt.\x1b[2Jexample"
 )
 
@@ -171,6 +172,8 @@ type service struct {
 	mu     sync.Mutex
 	status string // of the action; "" before it was asked for
 	polls  int    // until it is Succeeded
+
+	revoked bool // the enrolment token
 }
 
 func startService(f *fixture) *service {
@@ -197,6 +200,8 @@ func startService(f *fixture) *service {
 	})
 	mux.HandleFunc("GET /packages/p.zip.receipt", func(w http.ResponseWriter, _ *http.Request) { w.Write(f.receipt) })
 	mux.HandleFunc("GET /api/swab/v1/audit", s.audit)
+	mux.HandleFunc("GET /api/admin/v1/enrollments", s.enrollments)
+	mux.HandleFunc("POST /api/admin/v1/enrollments/{id}/revoke", s.revoke)
 	s.Server = httptest.NewTLSServer(mux)
 	return s
 }
@@ -286,6 +291,30 @@ func (s *service) cancel(w http.ResponseWriter, _ *http.Request) {
 	}
 	s.status = "Cancelled"
 	answer(w, s.shown())
+}
+
+// token is the enrolment token as our own contract has it. s.mu is held.
+func (s *service) token() map[string]any {
+	return map[string]any{"id": tokenID, "remaining": nil, "expires": nil, "revoked": s.revoked, "tags": []string{}}
+}
+
+func (s *service) enrollments(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer(w, map[string]any{"value": []any{s.token(), map[string]any{
+		"id": tokenID[:35] + "2", "remaining": 4, "expires": canon.FormatTime(epoch), "revoked": false, "tags": []string{"web", hostile},
+	}}})
+}
+
+func (s *service) revoke(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id := r.PathValue("id"); id != tokenID {
+		refuse(w, 404, "ResourceNotFound", "Enrolment token "+id+" was not found")
+		return
+	}
+	s.revoked = true
+	answer(w, s.token())
 }
 
 // audit shows two entries a page, so that a reader has to turn pages, and keeps

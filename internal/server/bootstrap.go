@@ -94,11 +94,12 @@ func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring
 	if err != nil || !there {
 		return tenants, b, err
 	}
-	return tenants, b, b.write(name, base, ca, ring)
+	err = b.write(name, base, ca, ring)
+	return tenants, b, err
 }
 
 // make creates what b names and is not there yet.
-func (b Bootstrap) make(ctx context.Context, st *store.Store, tenants []auth.Tenant, now time.Time) error {
+func (b *Bootstrap) make(ctx context.Context, st *store.Store, tenants []auth.Tenant, now time.Time) error {
 	if !slices.ContainsFunc(tenants, func(t auth.Tenant) bool { return t.ID == b.TenantID }) {
 		server := auth.Caller{Kind: auth.Server, Tenant: b.TenantID, ID: "server", Name: "server"}
 		err := st.CreateTenant(ctx, auth.Tenant{ID: b.TenantID, Name: "default", Created: now}, audit.NewEntry(now, audit.Leaf{
@@ -145,7 +146,9 @@ func readBootstrap(name string) (b Bootstrap, there bool, err error) {
 	return b, true, nil
 }
 
-func (b Bootstrap) write(name string, base string, ca string, ring *keys.Ring) error {
+// write brings what depends on the server's settings and keys up to date, in b
+// and in the file.
+func (b *Bootstrap) write(name string, base string, ca string, ring *keys.Ring) error {
 	b.APIBase, b.Authority, b.CAFile = base, base+"/"+b.TenantID, ca
 	b.ReceiptKey, b.LogKey = ring.PublicReceiptKey(), ring.PublicLogKey()
 	data, err := json.MarshalIndent(b, "", "  ")

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"swab/internal/access"
 	"swab/internal/action"
 	"swab/internal/api"
 	"swab/internal/auth"
@@ -43,6 +44,7 @@ type Server struct {
 	denials   *auth.Denials
 	vault     *vault.Vault
 	engine    *action.Engine
+	register  *access.Register
 	bus       *bus.Local
 	gateway   *gateway.Gateway
 	api       *api.API
@@ -130,7 +132,7 @@ func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, e
 	return ownCertificates(ring, bases, s.now, s.log)
 }
 
-// core makes the vault and the engine.
+// core makes the vault, the engine and the register.
 func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 	s.vault, err = vault.New(ctx, vault.Options{
 		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
@@ -139,6 +141,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 	if err != nil {
 		return err
 	}
+	s.register = &access.Register{Records: s.store, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
@@ -173,8 +176,8 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	s.bus = bus.NewLocal(s.gateway.Wake)
 	s.engine.Bus = s.bus
 	s.api = api.New(api.Config{
-		Engine: s.engine, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Home: home,
-		Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+		Engine: s.engine, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
+		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
 	s.issuer = issuer.New(issuer.Config{
 		Records: s.store, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,

@@ -5,11 +5,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -23,8 +25,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"swab/client"
+	"swab/internal/audit"
+	"swab/internal/auth"
 	"swab/internal/command"
 	"swab/internal/server"
+	"swab/internal/store"
 )
 
 // start runs a server until the test ends and returns its bootstrap file.
@@ -137,8 +143,12 @@ func TestSecondStartKeepsKeysAndSecrets(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	s, stop = start(t, settings(t, dir))
+	c := settings(t, dir)
+	s, stop = start(t, c)
 	second := s.Bootstrap()
+	if second.APIBase != "https://"+c.Listen {
+		t.Errorf("apiBase of the second start is %s, it listens at %s", second.APIBase, c.Listen)
+	}
 	first.APIBase, first.Authority = second.APIBase, second.Authority // another port
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("the second start differs:\n%s", diff)
@@ -174,6 +184,55 @@ func TestInterruptedFirstStartIsFinished(t *testing.T) {
 	s, _ = start(t, settings(t, dir))
 	if got := s.Bootstrap(); got.ClientSecret != first.ClientSecret || got.EnrollmentToken != first.EnrollmentToken {
 		t.Error("the interrupted start's secrets are lost")
+	}
+}
+
+// So is one that ended between the enrolment token and the application.
+func TestFirstStartInterruptedBeforeTheApplicationIsFinished(t *testing.T) {
+	dir := t.TempDir()
+	draft := server.Bootstrap{
+		TenantID: "6f1c2a54-9b0e-4b8e-9a55-0d2f6f3a7c11", ClientID: "0b0f64c4-2b44-4a4c-9f0e-5f3f4f8f5a10",
+		ClientSecret: "the-secret", EnrollmentToken: "swab-enrol-the-token",
+	}
+	text, err := json.Marshal(draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bootstrap.json.new"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(dir, "swab.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		st.CreateTenant(t.Context(), auth.Tenant{ID: draft.TenantID, Name: "default", Created: time.Now()},
+			audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: draft.TenantID, Result: audit.Done}, audit.Hidden{})),
+		st.CreateEnrollment(t.Context(), auth.Enrollment{
+			Tenant: draft.TenantID, ID: "made", Hash: sha256.Sum256([]byte(draft.EnrollmentToken)), Left: -1, Tags: []string{},
+		}),
+		st.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s, _ := start(t, settings(t, dir))
+	b := s.Bootstrap()
+	if b.TenantID != draft.TenantID || b.ClientID != draft.ClientID || b.ClientSecret != draft.ClientSecret || b.EnrollmentToken != draft.EnrollmentToken {
+		t.Errorf("the draft's ids and secrets are lost: tenant %s, client %s", b.TenantID, b.ClientID)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bootstrap.json.new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the draft is still there: %v", err)
+	}
+	// The application can sign in, and the token is the one that was there.
+	c, err := client.New(client.Config{BaseURL: b.APIBase, Authority: b.Authority, ClientID: b.ClientID, ClientSecret: draft.ClientSecret, CAFile: b.CAFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tokens, err := c.Enrollments(t.Context())
+	if diff := cmp.Diff([]client.Enrollment{{ID: "made", Tags: []string{}}}, tokens); err != nil || diff != "" {
+		t.Errorf("enrolment tokens: %v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"strings"
+
+	"swab/client"
+	"swab/internal/command"
+)
+
+type enrollmentList struct {
+	connection
+	output
+}
+
+func (*enrollmentList) Help() string {
+	return "Shows what each token still admits, and never the token itself. Takes the permission Swab.Administer."
+}
+
+func (l *enrollmentList) Run(ctx context.Context, env command.Env) error {
+	c, _, err := l.open(env)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	tokens, err := c.Enrollments(ctx)
+	if err != nil {
+		return err
+	}
+	return l.print(env.Stdout, tokens, func(w io.Writer) error {
+		rows := make([][]string, len(tokens))
+		for i, e := range tokens {
+			rows[i] = []string{e.ID, remaining(e), expiry(e), yesNo(e.Revoked), strings.Join(e.Tags, ", ")}
+		}
+		return table(w, "ID REMAINING EXPIRES REVOKED TAGS", rows)
+	})
+}
+
+type enrollmentRevoke struct {
+	Token string `arg:"" name:"id" help:"The token's id, as swab enrollment list shows it."`
+	connection
+	output
+}
+
+func (*enrollmentRevoke) Help() string {
+	return "No device joins by the token any more, for good; those that joined by it stay. Takes the permission Swab.Administer."
+}
+
+func (r *enrollmentRevoke) Run(ctx context.Context, env command.Env) error {
+	c, _, err := r.open(env)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	e, err := c.RevokeEnrollment(ctx, r.Token)
+	if err != nil {
+		return noSuch("enrolment token", r.Token, err)
+	}
+	return r.print(env.Stdout, e, func(w io.Writer) error {
+		return fields(w, "id", e.ID, "remaining", remaining(e), "expires", expiry(e), "revoked", yesNo(e.Revoked), "tags", strings.Join(e.Tags, ", "))
+	})
+}
+
+func remaining(e client.Enrollment) string {
+	if e.Remaining == nil {
+		return "any"
+	}
+	return strconv.Itoa(*e.Remaining)
+}
+
+func expiry(e client.Enrollment) string {
+	if e.Expires.IsZero() {
+		return "never"
+	}
+	return when(e.Expires)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
