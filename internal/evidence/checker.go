@@ -156,8 +156,7 @@ func (s *scan) entry(h *header) error {
 	}
 	if err := checkName(h.name); err != nil {
 		s.add(Flaw{CodeName, h.name, "its name " + err.Error()})
-	}
-	if !s.claims.claim(h.name) {
+	} else if !s.claims.claim(h.name) {
 		s.add(Flaw{CodeName, h.name, "another entry has this name, but for case, or stands where it needs a folder"})
 	}
 	sum := sha256.New()

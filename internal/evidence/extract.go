@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +29,7 @@ func Extract(r io.ReaderAt, size int64, dir string, l Limits) ([]Extracted, erro
 	left := l.TotalBytes
 	var all []Extracted
 	for _, f := range p.Entries {
-		x := Extracted{Entry: f.Path, File: taken.unique(safePath(f.Path))}
+		x := Extracted{Entry: f.Path, File: taken.unique(shortPath(safePath(f.Path)))}
 		n, err := p.extract(root, f, x.File, left)
 		if err != nil {
 			return all, fmt.Errorf("extract entry %s: %w", quote(f.Path), err)
@@ -60,4 +62,16 @@ func (p *Package) extract(root *os.Root, f Found, name string, left int64) (n in
 		return n, Flaw{CodeBound, f.Path, "the package inflates to more than this program writes"}
 	}
 	return n, err
+}
+
+// maxPath is the longest path below the folder that every system takes.
+const maxPath = 1024
+
+// shortPath is a path as it is, or one that stands for it where it is too long.
+func shortPath(name string) string {
+	if len(name) <= maxPath {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return "long names/" + hex.EncodeToString(sum[:16])
 }

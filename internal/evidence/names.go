@@ -17,8 +17,9 @@ const (
 	// NTFS takes 255 units of UTF-16, and a clash mark must fit behind it.
 	maxComponent = 240
 
-	// maxName bounds a whole name.
-	maxName = 16 << 10
+	// maxName bounds a whole name, maxDepth its components.
+	maxName  = 12 << 10
+	maxDepth = 255
 )
 
 // OriginalPath is the place of a device's file in the tree of originals: of
@@ -156,6 +157,8 @@ func checkName(name string) error {
 		return errors.New("is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("has over %d bytes", maxName)
+	case strings.Count(name, "/") >= maxDepth:
+		return fmt.Errorf("has over %d components", maxDepth)
 	case !utf8.ValidString(name):
 		return errors.New("is not UTF-8")
 	}
@@ -220,38 +223,51 @@ type names struct {
 
 func newNames() *names { return &names{seed: maphash.MakeSeed(), taken: map[uint64]bool{}} }
 
-func (n *names) hash(s string) uint64 { return maphash.String(n.seed, fold(s)) }
+// hashes gives the hash of every folder above name, and then of name itself.
+func (n *names) hashes(name string) []uint64 {
+	var h maphash.Hash
+	h.SetSeed(n.seed)
+	var all []uint64
+	for comp := range strings.SplitSeq(fold(name), "/") {
+		h.WriteString(comp)
+		all = append(all, h.Sum64())
+		h.WriteByte('/')
+	}
+	return all
+}
 
 // claim takes a name and says whether nothing was in its way: no file of that
 // name, no folder of that name, no file where it needs a folder.
 func (n *names) claim(name string) bool {
-	for i := range len(name) {
-		if name[i] == '/' {
-			if file, ok := n.taken[n.hash(name[:i])]; ok && file {
-				return false
-			}
-		}
-	}
-	if _, ok := n.taken[n.hash(name)]; ok {
+	all := n.hashes(name)
+	folders, self := all[:len(all)-1], all[len(all)-1]
+	if _, ok := n.taken[self]; ok {
 		return false
 	}
-	for i := range len(name) {
-		if name[i] == '/' {
-			n.taken[n.hash(name[:i])] = false
+	for _, h := range folders {
+		if n.taken[h] {
+			return false
 		}
 	}
-	n.taken[n.hash(name)] = true
+	for _, h := range folders {
+		n.taken[h] = false
+	}
+	n.taken[self] = true
 	return true
 }
 
 // unique claims the name, or the first of name%7E1, name%7E2, … that is free.
 // Where a file stands in the place of a folder it needs, the mark goes to the folder.
 func (n *names) unique(name string) string {
+	if n.claim(name) {
+		return name
+	}
 	comps := strings.Split(name, "/")
 	for i := range comps {
 		plain := comps[i]
 		for mark := 1; ; mark++ {
-			file, ok := n.taken[n.hash(strings.Join(comps[:i+1], "/"))]
+			all := n.hashes(strings.Join(comps[:i+1], "/"))
+			file, ok := n.taken[all[i]]
 			if !ok || i < len(comps)-1 && !file {
 				break
 			}
@@ -263,7 +279,8 @@ func (n *names) unique(name string) string {
 	return name
 }
 
-// safePath is the name with whatever [checkName] complains of escaped.
+// safePath is the name with whatever [checkName] complains of escaped, or cut
+// where it is too long or too deep.
 func safePath(name string) string {
 	if checkName(name) == nil {
 		return name
@@ -281,5 +298,9 @@ func safePath(name string) string {
 	if len(comps) == 0 {
 		return "_"
 	}
-	return strings.Join(comps, "/")
+	if safe := strings.Join(comps, "/"); len(comps) <= maxDepth && len(safe) <= maxName {
+		return safe
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strings.Join(comps[:min(len(comps), 8)], "/") + "/%7E" + hex.EncodeToString(sum[:8])
 }

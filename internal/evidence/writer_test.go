@@ -104,7 +104,7 @@ func TestEveryToolOpensAPackage(t *testing.T) {
 func TestTablesOpenAtOnce(t *testing.T) {
 	var out bytes.Buffer
 	w := NewWriter(&out, clock)
-	const tables, rows = 6, 30_000
+	const tables, rows = 4, 25_000
 	var wg sync.WaitGroup
 	results := make([]TableResult, tables)
 	for i := range tables {
@@ -125,7 +125,7 @@ func TestTablesOpenAtOnce(t *testing.T) {
 		})
 	}
 	wg.Go(func() {
-		for range 5 {
+		for range 3 {
 			f := w.File(Entry{Path: "fs/big", Kind: KindOriginal})
 			if _, err := f.Write(logLines(4 << 20)); err != nil {
 				t.Error(err)
