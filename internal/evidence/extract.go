@@ -26,7 +26,7 @@ func Extract(r io.ReaderAt, size int64, dir string, l Limits) ([]Extracted, erro
 	}
 	defer root.Close()
 	taken := newNames()
-	left := l.TotalBytes
+	left := min(l.TotalBytes, max(l.RatioFrom, l.Ratio*size))
 	var all []Extracted
 	for _, f := range p.Entries {
 		x := Extracted{Entry: f.Path, File: taken.unique(shortPath(safePath(f.Path)))}

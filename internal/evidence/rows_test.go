@@ -140,7 +140,7 @@ func TestRowsCostNoAllocation(t *testing.T) {
 	w := NewWriter(io.Discard, clock)
 	table := w.Table("x", "t", processRow{})
 	row := worker(1)
-	row.Args = nil // a list costs one, to be joined for the CSV
+	row.Args = nil   // a list costs one, to be joined for the CSV
 	for range 5000 { // until the buffers have their size
 		if err := table.Append(&row); err != nil {
 			t.Fatal(err)
