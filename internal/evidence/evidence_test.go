@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"swab/internal/audit"
 	"swab/internal/canon"
@@ -104,9 +105,12 @@ func (s sample) build(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	mtime := "2024-02-29T23:59:59.123456789Z"
+	source := &Source{Path: s.name, Size: int64(len(s.file)), MTime: &mtime}
+	if !utf8.ValidString(s.name) {
+		source.Raw = []byte(s.name)
+	}
 	f := w.File(Entry{
-		Path: OriginalPath("linux", s.name), Kind: KindOriginal, Item: "linux.processes", Method: "open",
-		Source: &Source{Path: s.name, Size: int64(len(s.file)), MTime: &mtime},
+		Path: OriginalPath("linux", s.name), Kind: KindOriginal, Item: "linux.processes", Method: "open", Source: source,
 	})
 	if _, err := f.Write(s.file); err != nil {
 		t.Fatal(err)
