@@ -362,25 +362,3 @@ func TestLongRowIsRefusedAlone(t *testing.T) {
 		t.Errorf("Close: %+v, %v", r, err)
 	}
 }
-
-func TestManyEntriesAreListedApart(t *testing.T) {
-	pkg := sample{more: func(w *Writer) {
-		for i := range maxListed + 10 {
-			f := w.File(Entry{Path: fmt.Sprintf("fs/x/%d", i), Kind: KindOriginal})
-			fmt.Fprint(f, i)
-			if err := f.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}}.build(t)
-	r := check(t, pkg)
-	if r.Class != Intact {
-		t.Fatal(r.Flaws)
-	}
-	if n := len(r.Manifest.Entries); n != 4 {
-		t.Errorf("the manifest lists %d entries, want entries.jsonl and the three after it", n)
-	}
-	if e := r.Manifest.Entries[0]; e.Path != listPath || e.Rows != int64(len(r.Entries)-6) {
-		t.Errorf("first entry of the manifest: %+v, want %s of %d rows", e, listPath, len(r.Entries)-6)
-	}
-}
