@@ -204,7 +204,7 @@ func (a *Agent) attempt(ctx context.Context, at *attempt, o order, began time.Ti
 		return <-uploaded
 	}
 	fail(err)
-	<-uploaded
+	<-uploaded //nolint:errcheck // it ends because of what was told just now
 	return context.Cause(ctx)
 }
 

@@ -60,7 +60,7 @@ func (a *Agent) converse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.conn.CloseNow()
+	defer func() { _ = s.conn.CloseNow() }() // it may be closed already
 
 	// The connection outlives ctx by as long as it takes to say that what was
 	// running is lost.
@@ -123,10 +123,11 @@ func (a *Agent) dial(ctx context.Context, s *session) (local netip.Addr, err err
 			return local, err
 		}
 		asked := a.clock.device()
-		conn, resp, err := websocket.Dial(ctx, a.server.base.String()+pathChannel, &websocket.DialOptions{
-			HTTPClient: a.server.channel, HTTPHeader: h,
-			OnPingReceived: func(context.Context, []byte) bool { s.hear(); return true },
-		})
+		conn, resp, err := websocket.Dial( //nolint:bodyclose // the library closes it
+			ctx, a.server.base.String()+pathChannel, &websocket.DialOptions{
+				HTTPClient: a.server.channel, HTTPHeader: h,
+				OnPingReceived: func(context.Context, []byte) bool { s.hear(); return true },
+			})
 		if resp != nil {
 			a.server.listen(asked, resp)
 		}

@@ -117,7 +117,7 @@ func writeJSON(w http.ResponseWriter, status int, media string, body []byte) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body) // an error here is a caller that went away
+	_, _ = w.Write(body) // an error here is a caller that went away
 }
 
 // clip bounds what a caller sent before it is repeated in a message.

@@ -181,7 +181,7 @@ func (c *call) send(name string, at time.Time, content io.ReadSeeker) {
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Accept-Ranges", "bytes")
-	http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the request was read; sending takes as long as it takes
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the request was read; sending takes as long as it takes
 	http.ServeContent(c.w, c.r, "", at, content)
 }
 

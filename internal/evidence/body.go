@@ -53,7 +53,7 @@ func (p *packer) pack(dst, raw []byte) (_ []byte, shrunk bool) {
 	} else {
 		p.fw.Reset(&p.out)
 	}
-	p.fw.Write(raw) // an appender takes everything
+	_, _ = p.fw.Write(raw) // an appender takes everything
 	p.fw.Flush()
 	dst, p.out.b = p.out.b, nil
 	if len(dst)-before+len(deflateEnd) < len(raw) {

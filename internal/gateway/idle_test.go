@@ -362,7 +362,6 @@ func BenchmarkIdleDevice(b *testing.B) {
 		if err := errors.Join(enc.Encode(h.Certificate().Raw), enc.Encode(passes)); err != nil {
 			b.Fatal(err)
 		}
-		passes = nil
 		if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 			b.Fatalf("fleet: %q, %v", line, err)
 		}

@@ -101,7 +101,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body) // an error here is a client that went away
+	_, _ = w.Write(body) // an error here is a client that went away
 }
 
 // clip bounds what a client sent before it is repeated in a message.

@@ -43,8 +43,8 @@ func config(m *memory, dir string) Config {
 }
 
 func TestFirstStartMakesEveryKeyOnce(t *testing.T) {
-	m, c, calls := &memory{}, Config{}, 0
-	c = config(m, t.TempDir())
+	m, calls := &memory{}, 0
+	c := config(m, t.TempDir())
 	c.Recovery = func(k ed25519.PrivateKey) error {
 		calls++
 		if len(m.records) != 6 {

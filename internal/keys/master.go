@@ -140,7 +140,7 @@ func writePrivate(path, text string) error {
 		}
 	}
 	if d, err := os.Open(dir); err == nil {
-		d.Sync() // not every system can flush a directory; where it can't, the file is as safe as it can be
+		_ = d.Sync() // not every system can flush a directory; where it can't, the file is as safe as it can be
 		d.Close()
 	}
 	return nil

@@ -43,7 +43,7 @@ func startAgent(fail context.CancelCauseFunc, env command.Env, dir string, b ser
 	}
 	// The agent writes nothing but its state; its log is ours. It ends when it
 	// is told to, not with ctx: it has its own way of stopping.
-	cmd := exec.Command(binary, "agent", "run",
+	cmd := exec.Command(binary, "agent", "run", //nolint:noctx // see above
 		"--server", b.APIBase, "--ca", b.CAFile, "--state", filepath.Join(dir, "agent"))
 	cmd.Args[0] = "swab"
 	cmd.Env = environment(env.Getenv, "SWAB_TOKEN="+b.EnrollmentToken) // not a flag, which every user can read
@@ -69,9 +69,9 @@ func startAgent(fail context.CancelCauseFunc, env command.Env, dir string, b ser
 func (a *agent) close() error {
 	close(a.stopped)
 	if runtime.GOOS == "windows" || a.process.Signal(syscall.SIGTERM) != nil {
-		a.process.Kill() // it has ended, or knows no signals
+		_ = a.process.Kill() // it has ended, or knows no signals
 	}
-	late := time.AfterFunc(stopTime, func() { a.process.Kill() })
+	late := time.AfterFunc(stopTime, func() { _ = a.process.Kill() })
 	<-a.ended
 	if !late.Stop() {
 		return errors.Join(fmt.Errorf("the agent did not stop within %s and was killed", stopTime), a.log.Close())

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -81,11 +82,11 @@ func (m *metrics) watch(g *gateway.Gateway) {
 }
 
 // serveMetrics serves the metrics if the settings name an address.
-func (s *Server) serveMetrics(work *sync.WaitGroup, failed chan<- error) (stop func(context.Context), err error) {
+func (s *Server) serveMetrics(ctx context.Context, work *sync.WaitGroup, failed chan<- error) (stop func(context.Context), err error) {
 	if s.config.MetricsListen == "" {
 		return func(context.Context) {}, nil
 	}
-	l, err := net.Listen("tcp", s.config.MetricsListen)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.MetricsListen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics at %s: %w", s.config.MetricsListen, err)
 	}
@@ -93,9 +94,9 @@ func (s *Server) serveMetrics(work *sync.WaitGroup, failed chan<- error) (stop f
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	work.Go(func() {
-		if err := server.Serve(l); err != http.ErrServerClosed {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err
 		}
 	})
-	return func(ctx context.Context) { server.Shutdown(ctx) }, nil
+	return func(ctx context.Context) { _ = server.Shutdown(ctx) }, nil
 }

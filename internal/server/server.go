@@ -97,7 +97,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	bases := s.origin.Bases()
 	for _, b := range bases {
 		if strings.Contains(b, "token") {
-			s.log.Warn("a base URL has the word token in it: some sign-in libraries replace that word in addresses and then ask for the wrong one", "url", b)
+			s.log.WarnContext(ctx, "a base URL has the word token in it: some sign-in libraries replace that word in addresses and then ask for the wrong one", "url", b)
 		}
 	}
 	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], s.now())
@@ -106,7 +106,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.bootstrap = b
 	if _, err := os.Stat(filepath.Join(s.config.Data, recoveryFile)); err == nil {
-		s.log.Warn("the recovery key lies in the data directory: put it away, off this machine", "file", filepath.Join(s.config.Data, recoveryFile))
+		s.log.WarnContext(ctx, "the recovery key lies in the data directory: put it away, off this machine", "file", filepath.Join(s.config.Data, recoveryFile))
 	}
 	if s.certs, err = s.certificates(ring, bases); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", s.config.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
 	}
@@ -154,7 +154,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 			select {
 			case s.cancelled <- a:
 			default: // a thousand at once: the gateway's sweep deletes what is open
-				s.log.Warn("bytes of a cancelled action are left to the sweep", "action", a.ID)
+				s.log.WarnContext(ctx, "bytes of a cancelled action are left to the sweep", "action", a.ID)
 			}
 		},
 	}
@@ -241,7 +241,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	work.Go(func() { s.denials.Run(background) })
 	work.Go(func() { s.sweeps(background) })
-	stopMetrics, err := s.serveMetrics(&work, failed)
+	stopMetrics, err := s.serveMetrics(ctx, &work, failed)
 	if err != nil {
 		stop()
 		work.Wait()
@@ -253,13 +253,13 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	close(s.ready)
-	s.log.Info("server is ready", "address", s.public.Addr().String(), "url", s.origin.Bases()[0])
+	s.log.InfoContext(ctx, "server is ready", "address", s.public.Addr().String(), "url", s.origin.Bases()[0])
 
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.log.Info("server is going away")
+	s.log.InfoContext(ctx, "server is going away")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()
 	err = errors.Join(err, s.gateway.Shutdown(drain), server.Shutdown(drain))
@@ -281,7 +281,7 @@ func (s *Server) sweeps(ctx context.Context) {
 			return
 		case a := <-s.cancelled:
 			if err := s.vault.Discard(ctx, a.Tenant, a.ID); err != nil && ctx.Err() == nil {
-				s.log.Error("bytes of a cancelled action could not be deleted", "action", a.ID, "err", err)
+				s.log.ErrorContext(ctx, "bytes of a cancelled action could not be deleted", "action", a.ID, "err", err)
 			}
 		case <-tick.C:
 			s.sweep(ctx)
@@ -291,12 +291,12 @@ func (s *Server) sweeps(ctx context.Context) {
 
 func (s *Server) sweep(ctx context.Context) {
 	if n, err := s.engine.Sweep(ctx); err != nil && ctx.Err() == nil {
-		s.log.Error("sweep of actions ended early; it is repeated", "err", err)
+		s.log.ErrorContext(ctx, "sweep of actions ended early; it is repeated", "err", err)
 	} else if n > 0 {
-		s.log.Info("actions timed out", "count", n)
+		s.log.InfoContext(ctx, "actions timed out", "count", n)
 	}
 	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
-		s.log.Error("sweep of uploads ended early; it is repeated", "err", err)
+		s.log.ErrorContext(ctx, "sweep of uploads ended early; it is repeated", "err", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *conn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 		return stmt, nil
 	}
 	// Closed with its connection.
-	stmt, err := c.db.PrepareContext(ctx, c.dialect.text(query)) //nolint:sqlclosecheck // kept for the connection's life
+	stmt, err := c.db.PrepareContext(ctx, c.dialect.text(query))
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
-		o.Now = time.Now //nolint:forbidigo // the default of a clock that is handed in
+		o.Now = time.Now
 	}
 	s, err := openSQLite(ctx, o)
 	if err != nil {

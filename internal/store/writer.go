@@ -123,7 +123,7 @@ func (w *writer) transact(ctx context.Context, first *request) (ran []*request, 
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
-	start := time.Now() //nolint:forbidigo // paces the batch, decides nothing
+	start := time.Now() // paces the batch, decides nothing
 	for r := first; r != nil; r = w.next(len(ran), start) {
 		ran = append(ran, r)
 		if err := w.savepoint(ctx, r); err != nil {

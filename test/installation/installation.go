@@ -238,7 +238,7 @@ func (p *Process) Await(ctx context.Context, text string) error {
 		}
 		from += len(lines)
 		if ended {
-			return fmt.Errorf("%s ended (%v) and never said %q; its last lines:\n%s", p.cmd.Path, p.err, text, p.tail())
+			return fmt.Errorf("%s ended and never said %q (%w); its last lines:\n%s", p.cmd.Path, text, p.err, p.tail())
 		}
 		select {
 		case <-grown:

@@ -144,7 +144,7 @@ func (h handle) reopen(fd int) (raw, Stat, bool, error) {
 	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	r, err := openRetry(h.self, name, flags|unix.O_NOATIME)
 	touched := false
-	if err == unix.EPERM { // neither the owner's nor CAP_FOWNER
+	if errors.Is(err, unix.EPERM) { // neither the owner's nor CAP_FOWNER
 		r, err = openRetry(h.self, name, flags)
 		touched = err == nil
 	}
@@ -178,7 +178,7 @@ func (h handle) readDir(name string, keepATime bool, f func(Dirent) error) error
 	if keepATime {
 		fd, err = h.openAt(name, flags|unix.O_NOATIME)
 	}
-	if err == unix.EPERM {
+	if errors.Is(err, unix.EPERM) {
 		fd, err = h.openAt(name, flags)
 	}
 	if err != nil {

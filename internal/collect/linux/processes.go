@@ -92,7 +92,7 @@ func coveredPIDs(h *host.Host) map[int]bool {
 	covered := map[int]bool{}
 	for _, name := range []string{"1/mountinfo", "self/mountinfo"} {
 		data, _ := h.Proc.ReadFile(name, 16<<20) // what can't be read, mounts tells of
-		for m := range mountinfo.Parse(data) {
+		for m := range mountinfo.Parse(data) {   // a line that is none is passed over
 			rest, ok := strings.CutPrefix(m.Point, "/proc/")
 			first, _, _ := strings.Cut(rest, "/")
 			if pid, err := strconv.Atoi(first); ok && err == nil {
