@@ -181,6 +181,12 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 		dev.ID, dev.Facts.AgentVersion, profile, catalog.Current().Release)
 }
 
+// Refuse records that what who asked was refused before it came to an operation,
+// for its body or its form, and returns cause. The leaf says what was asked.
+func (e *Engine) Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error {
+	return e.guard().Refuse(ctx, who, leaf, "", cause)
+}
+
 // Cancel calls an action off, unless it has ended.
 func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment string) (Action, error) {
 	if err := e.guard().Permit(ctx, who, audit.ActCancel, audit.Clip(id), auth.CollectForensics); err != nil {

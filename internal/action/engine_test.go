@@ -178,7 +178,7 @@ func TestPackageOfADeviceThatObeys(t *testing.T) {
 	if r.Comment != "alert 1234" || r.Requestor != "SOAR" || r.Opening.Commitment() != string(c.Commitment) || r.Action != a.ID {
 		t.Errorf("receipt = %+v", r)
 	}
-	if _, err := w.Link(t.Context(), all, a.ID); err != nil {
+	if _, err := w.Link(t.Context(), all, a.ID, there); err != nil {
 		t.Errorf("Link = %v", err)
 	}
 	if len(w.ended) != 1 {
@@ -224,9 +224,9 @@ func TestOperationsAreRefusedAndRecorded(t *testing.T) {
 	w := newWorld(t)
 	a := w.collect()
 	entries := func() []audit.Logged {
-		page, err := w.ReadLog(t.Context(), all, 1, 0)
+		list, err := w.store.AuditEntries(t.Context(), tenant, 0, 0)
 		must(t, err)
-		return page.Entries
+		return list
 	}
 	ctx := t.Context()
 	old, windows, odd := w.dev, w.dev, w.dev
@@ -257,8 +257,8 @@ func TestOperationsAreRefusedAndRecorded(t *testing.T) {
 		{"collect twice", func() error { _, err := w.Collect(ctx, all, w.dev, action.Request{Comment: "x"}); return err }, fault.Active},
 		{"cancel without the permission", func() error { _, err := w.Cancel(ctx, caller(auth.ReadAll), a.ID, ""); return err }, fault.Forbidden},
 		{"cancel of nothing", func() error { _, err := w.Cancel(ctx, all, "nosuch", ""); return err }, fault.NotFound},
-		{"link without the permission", func() error { _, err := w.Link(ctx, caller(auth.CollectForensics), a.ID); return err }, fault.Forbidden},
-		{"link to no package", func() error { _, err := w.Link(ctx, all, a.ID); return err }, fault.NotFound},
+		{"link without the permission", func() error { _, err := w.Link(ctx, caller(auth.CollectForensics), a.ID, there); return err }, fault.Forbidden},
+		{"link to no package", func() error { _, err := w.Link(ctx, all, a.ID, there); return err }, fault.NotFound},
 		{"read without the permission", func() error { _, err := w.Get(ctx, caller(), a.ID); return err }, fault.Forbidden},
 		{"list without the permission", func() error { _, err := w.List(ctx, caller(), action.Query{}); return err }, fault.Forbidden},
 		{"machines without the permission", func() error { _, err := w.Machines(ctx, caller(), 1, 0); return err }, fault.Forbidden},
@@ -294,7 +294,7 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	for name, err := range map[string]error{
 		"get":     second(w.Get(t.Context(), other, a.ID)),
 		"cancel":  second(w.Cancel(t.Context(), other, a.ID, "")),
-		"link":    second(w.Link(t.Context(), other, a.ID)),
+		"link":    second(w.Link(t.Context(), other, a.ID, there)),
 		"machine": second(w.Machine(t.Context(), other, string(w.dev.ID))),
 		"target":  second(w.Target(t.Context(), other, "web-1")),
 		"begun":   w.Begun(t.Context(), other.Tenant, w.dev.ID, wire.Begun{Action: wire.ActionID(a.ID), Attempt: 1}),
@@ -306,6 +306,42 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func there(action.Action) error { return nil }
+
+// A link is said to be given out only if there is something at its end.
+func TestLinkToBytesThatAreGoneIsRefused(t *testing.T) {
+	w := newWorld(t)
+	a := w.collect()
+	w.deliver(audit.Head{})
+	must(t, second(w.seal(a, 1)))
+	gone := fault.NotFound.Errorf(nil, "the package is gone")
+	if _, err := w.Link(t.Context(), all, a.ID, func(action.Action) error { return gone }); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Link = %v, want NotFound", err)
+	}
+	list, err := w.store.AuditEntries(t.Context(), tenant, 0, 0)
+	must(t, err)
+	last, err := audit.ParseLeaf(list[len(list)-1].Leaf)
+	must(t, err)
+	if last.Act != audit.ActLink || last.Result != audit.Refused {
+		t.Errorf("the last entry is %s, %s; want package.link, refused", last.Act, last.Result)
+	}
+}
+
+// Each reading of the log is an entry, wherever it begins.
+func TestEachReadingOfTheLogIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	for _, from := range []int64{0, 1, 2} {
+		before, err := w.store.Head(t.Context(), tenant)
+		must(t, err)
+		must(t, second(w.ReadLog(t.Context(), all, from, 1)))
+		after, err := w.store.Head(t.Context(), tenant)
+		must(t, err)
+		if after.Size != before.Size+1 {
+			t.Errorf("reading from %d adds %d entries, want 1", from, after.Size-before.Size)
+		}
+	}
+}
 
 func TestAnotherDeviceCanReportNothing(t *testing.T) {
 	w := newWorld(t)
@@ -504,13 +540,14 @@ func TestAnyOrderOfEventsEndsOnce(t *testing.T) {
 			}
 		}
 		ends := 0
-		for from := int64(1); ; {
+		head, err := w.store.Head(ctx, tenant)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for from := int64(1); from < head.Size; {
 			page, err := w.ReadLog(ctx, all, from, 0)
 			if err != nil {
 				rt.Fatal(err)
-			}
-			if len(page.Entries) == 0 {
-				break
 			}
 			for _, e := range page.Entries {
 				leaf, err := audit.ParseLeaf(e.Leaf)

@@ -62,14 +62,18 @@ func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device
 }
 
 // Link is the right to a link to the action's package: it returns the action if
-// there is one to link to. Giving it out is an entry in the audit log.
-func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID) (Action, error) {
+// there is one to link to, and there finds its bytes. Giving it out is an entry
+// in the audit log.
+func (e *Engine) Link(ctx context.Context, who auth.Caller, id ID, there func(Action) error) (Action, error) {
 	if err := e.guard().Permit(ctx, who, audit.ActLink, audit.Clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return Action{}, err
 	}
 	a, err := e.Records.Action(ctx, who.Tenant, id)
 	if err == nil && (a.Status != Succeeded || a.Package == nil) {
 		err = fault.NotFound.Errorf(nil, "Action %s has no package: its state is %s", a.ID, a.Status)
+	}
+	if err == nil {
+		err = there(a)
 	}
 	if err != nil {
 		return Action{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActLink, Object: audit.Clip(id)}, "", err)
@@ -115,7 +119,8 @@ type LogPage struct {
 const MaxLogPage = 1000
 
 // ReadLog returns entries of the tenant's audit log from index from on, under a
-// checkpoint of the log as it stands. Beginning to read is an entry itself.
+// checkpoint of the log as it stands. Each reading is an entry itself, so a
+// reader goes on to the size of the first page's checkpoint, not to an end.
 func (e *Engine) ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (LogPage, error) {
 	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.Administer); err != nil {
 		return LogPage{}, err
@@ -126,13 +131,11 @@ func (e *Engine) ReadLog(ctx context.Context, who auth.Caller, from int64, top i
 	if top == 0 || top > MaxLogPage {
 		top = MaxLogPage
 	}
-	if from == 0 {
-		err := e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
-			Act: audit.ActRead, Object: who.Tenant, Result: audit.Done,
-		}, who.Hidden("")))
-		if err != nil {
-			return LogPage{}, fault.Unavailable.Errorf(err, "The reading could not be recorded; ask again later")
-		}
+	err := e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
+		Act: audit.ActRead, Object: who.Tenant, Result: audit.Done,
+	}, who.Hidden("")))
+	if err != nil {
+		return LogPage{}, fault.Unavailable.Errorf(err, "The reading could not be recorded; ask again later")
 	}
 	head, err := e.Log.Head(ctx, who.Tenant)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"swab/internal/action"
+	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/device"
 )
@@ -42,12 +43,14 @@ func (a *API) collect(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.plain(); err != nil {
-		return reply{}, err
+	var body map[string]string
+	wrong := c.plain()
+	if wrong == nil {
+		body, wrong = c.fields(false, "Comment", "ExternalId", "Profile")
 	}
-	body, err := c.fields(false, "Comment", "ExternalId", "Profile")
-	if err != nil {
-		return reply{}, err
+	if wrong != nil {
+		leaf := audit.Leaf{Act: audit.ActCollect, Object: string(dev.ID), Device: string(dev.ID)}
+		return reply{}, a.Engine.Refuse(ctx, c.who, leaf, wrong)
 	}
 	act, err := a.Engine.Collect(ctx, c.who, dev, action.Request{
 		Comment: body["Comment"], ExternalID: body["ExternalId"], Profile: body["Profile"],
@@ -67,7 +70,8 @@ func (a *API) cancel(ctx context.Context, c *call) (reply, error) {
 	// A caller who may not cancel is told that, whatever the body: the core
 	// refuses it, and records the refusal.
 	if wrong != nil && c.who.Need(auth.CollectForensics) == nil {
-		return reply{}, wrong
+		leaf := audit.Leaf{Act: audit.ActCancel, Object: audit.Clip(c.id("action"))}
+		return reply{}, a.Engine.Refuse(ctx, c.who, leaf, wrong)
 	}
 	act, err := a.Engine.Cancel(ctx, c.who, c.id("action"), body["Comment"])
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"swab/internal/action"
+	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/keys"
@@ -42,7 +43,8 @@ type operations interface {
 	List(ctx context.Context, who auth.Caller, q action.Query) ([]action.Action, error)
 	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)
 	Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error)
-	Link(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
+	Link(ctx context.Context, who auth.Caller, id action.ID, there func(action.Action) error) (action.Action, error)
+	Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error
 	Partial(ctx context.Context, who auth.Caller, id action.ID, attempt int) (action.Action, error)
 	ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (action.LogPage, error)
 }

@@ -288,3 +288,34 @@ func BenchmarkCollectAndCancel(b *testing.B) {
 		in.as(b, full, "POST", "/api/machineactions/"+g.text("id")+"/cancel", "")
 	}
 }
+
+// What is refused for its form never reaches the core's operation, and is in
+// the audit log all the same.
+func TestARequestRefusedForItsFormIsRecorded(t *testing.T) {
+	in := install(t)
+	id := in.collect(t)
+	for path, act := range map[string]audit.Act{
+		in.collectPath(): audit.ActCollect, "/api/machineactions/" + id + "/cancel": audit.ActCancel,
+	} {
+		for _, c := range []struct{ path, body, media, code string }{
+			{path, "{", "", "InvalidRequestBody"},
+			{path, "{}", "text/html", "UnsupportedMediaType"},
+			{path + "?$filter=x", `{"Comment":"x"}`, "", "ODataError"},
+		} {
+			before := len(in.leaves(t))
+			var header []string
+			if c.media != "" {
+				header = []string{"Content-Type", c.media}
+			}
+			in.as(t, full, "POST", c.path, c.body, header...)
+			leaves := in.leaves(t)
+			if len(leaves) != before+1 {
+				t.Errorf("POST %s with %q: %d new entries, want 1", c.path, c.body, len(leaves)-before)
+				continue
+			}
+			if last := leaves[len(leaves)-1]; last.Act != act || last.Result != audit.Refused || last.Detail != c.code {
+				t.Errorf("POST %s with %q: entry %+v, want %s refused with %s", c.path, c.body, last, act, c.code)
+			}
+		}
+	}
+}

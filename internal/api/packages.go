@@ -34,16 +34,17 @@ func (a *API) packageURI(ctx context.Context, c *call) (reply, error) {
 	if wrong := c.plain(); wrong != nil && c.who.Need(auth.ReadAll, auth.ReadWriteAll) == nil {
 		return reply{}, wrong
 	}
-	act, err := a.Engine.Link(ctx, c.who, c.id("action"))
-	if err != nil {
-		return reply{}, err
-	}
 	// An action keeps its package's hash for ever, and its bytes for a while.
-	content, err := a.open(ctx, act)
+	act, err := a.Engine.Link(ctx, c.who, c.id("action"), func(act action.Action) error {
+		content, err := a.open(ctx, act)
+		if err != nil {
+			return err
+		}
+		return content.Close()
+	})
 	if err != nil {
 		return reply{}, err
 	}
-	content.Close()
 	return reply{body: struct {
 		Context string `json:"@odata.context"`
 		Value   string `json:"value"`
