@@ -98,6 +98,9 @@ func (s *CollectSettings) Run(ctx context.Context, env command.Env) error {
 func (s *CollectSettings) identity() (state.Identity, string, error) {
 	if s.State != "" {
 		id, err := state.ReadIdentity(s.State)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; without --state the package is signed with a key made for it", err)
+		}
 		return id, state.PathIn(s.State), err
 	}
 	pub, key, err := ed25519.GenerateKey(nil)
