@@ -42,7 +42,7 @@ func (r *Register) guard() auth.Guard { return auth.Guard{Records: r.Records, No
 // Enrollments returns the tenant's enrolment tokens in the order of their ids,
 // also those that admit nobody any more. No answer has a token or its hash.
 func (r *Register) Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error) {
-	if err := r.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.Administer); err != nil {
+	if err := r.guard().Permit(ctx, who, audit.ActReadEnrollment, who.Tenant, auth.Administer); err != nil {
 		return nil, err
 	}
 	return r.Records.Enrollments(ctx, who.Tenant)

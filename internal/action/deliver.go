@@ -106,17 +106,21 @@ func (e *Engine) renew(ctx context.Context, tenant string, dev device.ID, id ID,
 // An action that has ended meanwhile is a fault.BadRequest: the device must be
 // told that it is closed.
 func (e *Engine) Begun(ctx context.Context, tenant string, dev device.ID, m wire.Begun) error {
-	e.Logger.InfoContext(ctx, "attempt begun", "action", m.Action, "device", dev, "attempt", m.Attempt)
-	return e.report(ctx, tenant, dev, m.Action, m.Attempt, func(a Action, now time.Time) (Action, []audit.Entry, error) {
+	first := false
+	err := e.report(ctx, tenant, dev, m.Action, m.Attempt, func(a Action, now time.Time) (Action, []audit.Entry, error) {
 		if a.Acked == a.Attempt {
 			return a, nil, nil // told twice
 		}
 		if a.Status == Pending {
 			a.Status, a.Updated, a.Begun = InProgress, now, now
 		}
-		a.Acked = a.Attempt
+		a.Acked, first = a.Attempt, true
 		return e.touched(a, now), nil, nil
 	})
+	if err == nil && first {
+		e.Logger.InfoContext(ctx, "attempt begun", "action", m.Action, "device", dev, "attempt", m.Attempt)
+	}
+	return err
 }
 
 // touched is a with its time-out moved on.

@@ -117,7 +117,7 @@ func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device
 	refused := audit.Leaf{Act: audit.ActCollect, Object: string(dev.ID), Device: string(dev.ID)}
 	plan, err := e.plan(dev, r)
 	if err != nil {
-		return Action{}, e.guard().Refuse(ctx, who, refused, r.Comment, err)
+		return Action{}, e.guard().Refuse(ctx, who, refused, inBounds(r.Comment), err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -127,7 +127,9 @@ func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device
 	entry := audit.NewEntry(now, audit.Leaf{
 		Act: audit.ActCollect, Object: id.String(), Device: string(dev.ID), Profile: string(plan.Digest()), Result: audit.Done,
 	}, who.Hidden(r.Comment))
-	a, err := e.Records.CreateAction(ctx, Action{
+	firm, done := firm(ctx)
+	defer done()
+	a, err := e.Records.CreateAction(firm, Action{
 		Tenant: who.Tenant, ID: id.String(), Device: dev.ID, DeviceName: dev.Facts.Name,
 		Status: Pending, Profile: plan.Profile, Plan: plan.Digest(), Source: who.Source, Requestor: who.Name,
 		Comment: r.Comment, ExternalID: r.ExternalID, Created: now, Updated: now, Touched: now,
@@ -149,7 +151,7 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 	switch {
 	case strings.TrimSpace(r.Comment) == "":
 		return catalog.Plan{}, fault.MissingParameter.Errorf(nil, "Comment is missing")
-	case !utf8.ValidString(r.Comment), utf8.RuneCountInString(r.Comment) > MaxComment:
+	case r.Comment != inBounds(r.Comment):
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment)
 	case len(r.ExternalID) > 1024:
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "ExternalId has over 1024 bytes")
@@ -187,15 +189,24 @@ func (e *Engine) Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, c
 	return e.guard().Refuse(ctx, who, leaf, "", cause)
 }
 
-// Cancel calls an action off, unless it has ended.
-func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment string) (Action, error) {
+// Cancel calls an action off, unless it has ended. The caller's comment is asked
+// for last, when the caller may cancel and the action is known: an error of it
+// refuses the cancellation.
+func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment func() (string, error)) (Action, error) {
 	if err := e.guard().Permit(ctx, who, audit.ActCancel, audit.Clip(id), auth.CollectForensics); err != nil {
 		return Action{}, err
 	}
 	refused := audit.Leaf{Act: audit.ActCancel, Object: audit.Clip(id)}
-	if utf8.RuneCountInString(comment) > MaxComment || !utf8.ValidString(comment) {
-		return Action{}, e.guard().Refuse(ctx, who, refused, "",
-			fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment))
+	_, err := e.Records.Action(ctx, who.Tenant, id)
+	var said string
+	if err == nil {
+		said, err = comment()
+	}
+	if err == nil && said != inBounds(said) {
+		err = fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment)
+	}
+	if err != nil {
+		return Action{}, e.guard().Refuse(ctx, who, refused, "", err)
 	}
 	a, err := e.change(ctx, who.Tenant, id, func(a Action) (Action, []audit.Entry, error) {
 		if a.Status.Ended() {
@@ -203,13 +214,13 @@ func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment str
 		}
 		now := e.now()
 		a = a.end(Cancelled, now)
-		a.Cancel = &Cancellation{Requestor: who.Name, Comment: comment, Time: now}
+		a.Cancel = &Cancellation{Requestor: who.Name, Comment: said, Time: now}
 		return a, []audit.Entry{audit.NewEntry(now, audit.Leaf{
 			Act: audit.ActCancel, Object: a.ID, Device: string(a.Device), Result: audit.Done,
-		}, who.Hidden(comment))}, nil
+		}, who.Hidden(said))}, nil
 	})
 	if err != nil {
-		return Action{}, e.guard().Refuse(ctx, who, refused, comment, err)
+		return Action{}, e.guard().Refuse(ctx, who, refused, said, err)
 	}
 	e.Logger.InfoContext(ctx, "action cancelled", "action", a.ID, "device", a.Device, "caller", who.ID, "correlation", who.Correlation)
 	return a, nil
@@ -221,10 +232,29 @@ func (a Action) end(s Status, now time.Time) Action {
 	return a
 }
 
+// inBounds is a comment that may be kept, or nothing.
+func inBounds(comment string) string {
+	if !utf8.ValidString(comment) || utf8.RuneCountInString(comment) > MaxComment {
+		return ""
+	}
+	return comment
+}
+
+// firmFor bounds a write that no longer hangs on its caller.
+const firmFor = 30 * time.Second
+
+// firm is a context for a write that others must be told of: a caller who goes
+// away in the middle must not take the wake-up along.
+func firm(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), firmFor)
+}
+
 // change is ChangeAction, and tells who must know when the action ended by it.
 func (e *Engine) change(ctx context.Context, tenant string, id ID, f func(Action) (Action, []audit.Entry, error)) (Action, error) {
 	ended := false
-	a, err := e.Records.ChangeAction(ctx, tenant, id, func(before Action) (Action, []audit.Entry, error) {
+	firm, done := firm(ctx)
+	defer done()
+	a, err := e.Records.ChangeAction(firm, tenant, id, func(before Action) (Action, []audit.Entry, error) {
 		after, entries, err := f(before)
 		if err == nil && after.Status != before.Status && !before.Status.May(after.Status) {
 			return before, nil, fmt.Errorf("action %s can't go from %s to %s", before.ID, before.Status, after.Status)

@@ -255,8 +255,8 @@ func TestOperationsAreRefusedAndRecorded(t *testing.T) {
 		{"collect from an odd system", func() error { _, err := w.Collect(ctx, all, windows, action.Request{Comment: "x"}); return err }, fault.OsNotSupported},
 		{"collect from a revoked device", func() error { _, err := w.Collect(ctx, all, odd, action.Request{Comment: "x"}); return err }, fault.DisallowedOperation},
 		{"collect twice", func() error { _, err := w.Collect(ctx, all, w.dev, action.Request{Comment: "x"}); return err }, fault.Active},
-		{"cancel without the permission", func() error { _, err := w.Cancel(ctx, caller(auth.ReadAll), a.ID, ""); return err }, fault.Forbidden},
-		{"cancel of nothing", func() error { _, err := w.Cancel(ctx, all, "nosuch", ""); return err }, fault.NotFound},
+		{"cancel without the permission", func() error { _, err := w.Cancel(ctx, caller(auth.ReadAll), a.ID, said("")); return err }, fault.Forbidden},
+		{"cancel of nothing", func() error { _, err := w.Cancel(ctx, all, "nosuch", said("")); return err }, fault.NotFound},
 		{"link without the permission", func() error { _, err := w.Link(ctx, caller(auth.CollectForensics), a.ID, there); return err }, fault.Forbidden},
 		{"link to no package", func() error { _, err := w.Link(ctx, all, a.ID, there); return err }, fault.NotFound},
 		{"read without the permission", func() error { _, err := w.Get(ctx, caller(), a.ID); return err }, fault.Forbidden},
@@ -293,7 +293,7 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 		audit.NewEntry(w.now, audit.Leaf{Act: audit.ActStart, Object: other.Tenant, Result: audit.Done}, audit.Hidden{})))
 	for name, err := range map[string]error{
 		"get":     second(w.Get(t.Context(), other, a.ID)),
-		"cancel":  second(w.Cancel(t.Context(), other, a.ID, "")),
+		"cancel":  second(w.Cancel(t.Context(), other, a.ID, said(""))),
 		"link":    second(w.Link(t.Context(), other, a.ID, there)),
 		"machine": second(w.Machine(t.Context(), other, string(w.dev.ID))),
 		"target":  second(w.Target(t.Context(), other, "web-1")),
@@ -307,7 +307,58 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func said(comment string) func() (string, error) {
+	return func() (string, error) { return comment, nil }
+}
+
 func there(action.Action) error { return nil }
+
+// Who asks for too much, or in the wrong form, learns first whether the thing is there.
+func TestCommentIsAskedForLast(t *testing.T) {
+	w := newWorld(t)
+	a := w.collect()
+	wrong := func() (string, error) { return "", fault.InvalidRequestBody.Errorf(nil, "not JSON") }
+	if _, err := w.Cancel(t.Context(), all, "nosuch", wrong); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Cancel of nothing = %v, want NotFound", err)
+	}
+	if _, err := w.Cancel(t.Context(), all, a.ID, wrong); !errors.Is(err, fault.InvalidRequestBody) {
+		t.Errorf("Cancel with a bad body = %v, want InvalidRequestBody", err)
+	}
+	if _, err := w.Cancel(t.Context(), all, a.ID, said(strings.Repeat("x", action.MaxComment+1))); !errors.Is(err, fault.InvalidRequestBody) {
+		t.Errorf("Cancel with a long comment = %v, want InvalidRequestBody", err)
+	}
+	if s := w.status(a); s != action.Pending {
+		t.Errorf("status %s, want Pending", s)
+	}
+}
+
+// A comment out of bounds is not kept, in the log either, which is for ever.
+func TestCommentOutOfBoundsIsNotRecorded(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("x", action.MaxComment+1)
+	if _, err := w.Collect(t.Context(), all, w.dev, action.Request{Comment: long}); !errors.Is(err, fault.InvalidRequestBody) {
+		t.Fatalf("Collect = %v, want InvalidRequestBody", err)
+	}
+	list, err := w.store.AuditEntries(t.Context(), tenant, 0, 0)
+	must(t, err)
+	if c := list[len(list)-1].Opening.Hidden.Comment; c != "" {
+		t.Errorf("a comment of %d characters is kept", len(c))
+	}
+}
+
+// A caller who hangs up takes neither the action nor the wake-up along.
+func TestCallerWhoGoesAwayLeavesTheWakeUp(t *testing.T) {
+	w := newWorld(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := w.woken
+	if _, err := w.Collect(gone, all, w.dev, action.Request{Comment: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if w.woken != before+1 {
+		t.Errorf("%d devices were woken, want 1", w.woken-before)
+	}
+}
 
 // A link is said to be given out only if there is something at its end.
 func TestLinkToBytesThatAreGoneIsRefused(t *testing.T) {
@@ -514,7 +565,7 @@ func TestAnyOrderOfEventsEndsOnce(t *testing.T) {
 				w.Refused(ctx, tenant, w.dev.ID, wire.Refused{Action: id, Attempt: n.Draw(rt, "attempt"), Code: wire.RefusedPolicy})
 			},
 			"sealed": func() { w.seal(a, n.Draw(rt, "attempt")) },
-			"cancel": func() { w.Cancel(ctx, all, a.ID, "") },
+			"cancel": func() { w.Cancel(ctx, all, a.ID, said("")) },
 			"hours":  func() { w.pass(5 * time.Hour); w.Sweep(ctx) },
 		}
 		names := make([]string, 0, len(events))
@@ -574,7 +625,7 @@ func TestCancelRacingCompletionEndsOnce(t *testing.T) {
 		_, head = w.deliver(head)
 		var wg sync.WaitGroup
 		var cancelled, sealed error
-		wg.Go(func() { _, cancelled = w.Cancel(t.Context(), all, a.ID, "") })
+		wg.Go(func() { _, cancelled = w.Cancel(t.Context(), all, a.ID, said("")) })
 		wg.Go(func() { _, sealed = w.seal(a, 1) })
 		wg.Wait()
 		s := w.status(a)

@@ -12,7 +12,7 @@ import (
 
 // Get returns one action.
 func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActRead, audit.Clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActReadAction, audit.Clip(id), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return Action{}, err
 	}
 	return e.Records.Action(ctx, who.Tenant, id)
@@ -20,7 +20,7 @@ func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error
 
 // List returns the tenant's actions that q selects, the newest first.
 func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActReadAction, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err
 	}
 	return e.Records.Actions(ctx, who.Tenant, q)
@@ -29,7 +29,7 @@ func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, 
 // Machine returns the device that a name means: its id, its full name or its
 // host name.
 func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActRead, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return device.Device{}, err
 	}
 	return e.find(ctx, who, name)
@@ -37,7 +37,7 @@ func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (dev
 
 // Machines returns the tenant's devices, the newest first.
 func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActRead, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err
 	}
 	return e.Devices.Devices(ctx, who.Tenant, top, skip)

@@ -6,7 +6,6 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/audit"
-	"swab/internal/auth"
 	"swab/internal/device"
 )
 
@@ -62,18 +61,13 @@ func (a *API) collect(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) cancel(ctx context.Context, c *call) (reply, error) {
-	wrong := c.plain()
-	var body map[string]string
-	if wrong == nil {
-		body, wrong = c.fields(true, "Comment")
-	}
-	// A caller who may not cancel is told that, whatever the body: the core
-	// refuses it, and records the refusal.
-	if wrong != nil && c.who.Need(auth.CollectForensics) == nil {
-		leaf := audit.Leaf{Act: audit.ActCancel, Object: audit.Clip(c.id("action"))}
-		return reply{}, a.Engine.Refuse(ctx, c.who, leaf, wrong)
-	}
-	act, err := a.Engine.Cancel(ctx, c.who, c.id("action"), body["Comment"])
+	act, err := a.Engine.Cancel(ctx, c.who, c.id("action"), func() (string, error) {
+		if err := c.plain(); err != nil {
+			return "", err
+		}
+		body, err := c.fields(true, "Comment")
+		return body["Comment"], err
+	})
 	if err != nil {
 		return reply{}, err
 	}

@@ -38,7 +38,7 @@ import (
 type operations interface {
 	Target(ctx context.Context, who auth.Caller, name string) (device.Device, error)
 	Collect(ctx context.Context, who auth.Caller, dev device.Device, r action.Request) (action.Action, error)
-	Cancel(ctx context.Context, who auth.Caller, id action.ID, comment string) (action.Action, error)
+	Cancel(ctx context.Context, who auth.Caller, id action.ID, comment func() (string, error)) (action.Action, error)
 	Get(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
 	List(ctx context.Context, who auth.Caller, q action.Query) ([]action.Action, error)
 	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)

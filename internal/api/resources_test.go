@@ -150,7 +150,7 @@ func TestOtherQueryOptionsAreODataErrors(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"GET /api/machineactions/" + id, "GET /api/machines/wks-042", "GET /api/machineactions/" + id + "/getPackageUri",
+	for _, path := range []string{"GET /api/machineactions/" + id, "GET /api/machines/wks-042",
 		"POST /api/machineactions/" + id + "/cancel", "POST " + in.collectPath()} {
 		method, path, _ := strings.Cut(path, " ")
 		if g := in.as(t, full, method, path+"?$select=id", ""); g.status != 400 || g.code(t) != "ODataError" {
@@ -159,6 +159,11 @@ func TestOtherQueryOptionsAreODataErrors(t *testing.T) {
 	}
 	if g := in.as(t, full, "GET", "/api/machineactions/"+id, ""); g.text("status") != "Pending" {
 		t.Errorf("a cancel with a wrong query cancelled: %s", g.raw)
+	}
+	in.begin(t, id)
+	in.succeed(t, id, []byte("package"))
+	if g := in.as(t, full, "GET", "/api/machineactions/"+id+"/getPackageUri?$select=id", ""); g.status != 400 || g.code(t) != "ODataError" {
+		t.Errorf("getPackageUri: %d %s", g.status, g.raw)
 	}
 }
 

@@ -29,11 +29,18 @@ const (
 	ActPartial Act = "package.partial" // what a dead attempt delivered was read; Detail: its number
 	ActDenied  Act = "access.denied"   // 401s of one caller in one minute; Detail: how many
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
-	ActKey     Act = "key.make"        // a server key was made or succeeded; Detail: its id
+	ActKey     Act = "key.make"        // a server key was made or succeeded; Object: its id, Detail: its purpose
+	ActApp     Act = "app.create"      // an application was made; Object: its id
 	ActRead    Act = "audit.read"      // the log was read by a person or program
-	ActForeign Act = "device.foreign"  // a device named an action or upload that is not its own
-	ActTwice   Act = "device.twice"    // two live agents hold one device's key
 
+	// Reads of these are no entries; only a refused one is.
+	ActReadAction     Act = "action.read"
+	ActReadDevice     Act = "device.read"
+	ActReadEnrollment Act = "enrollment.read"
+	ActForeign        Act = "device.foreign" // a device named an action or upload that is not its own
+	ActTwice          Act = "device.twice"   // two live agents hold one device's key
+
+	ActCreateEnrollment Act = "enrollment.create" // an enrolment token was made; Object: its id
 	ActRevokeEnrollment Act = "enrollment.revoke" // an enrolment token was revoked; Object: its id
 )
 

@@ -48,7 +48,7 @@ func TestCancelledActionsBytesAreDeletedBySweep(t *testing.T) {
 	d, _, a := running(t, h)
 	id := d.create(t, a.ID, 1)
 	d.patch(t, id, 0, -1, strings.NewReader("some"))
-	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, "enough"); err != nil {
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, func() (string, error) { return "enough", nil }); err != nil {
 		t.Fatal(err)
 	}
 	if resp, _ := d.patch(t, id, 4, -1, strings.NewReader("more")); resp.StatusCode != http.StatusGone {

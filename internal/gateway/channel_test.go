@@ -76,7 +76,7 @@ func TestOfferIsRepeatedUntilAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What comes next is the cancel, so nothing was offered again.
-	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, "enough"); err != nil {
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, func() (string, error) { return "enough", nil }); err != nil {
 		t.Fatal(err)
 	}
 	if m, ok := c.hear().(wire.Cancel); !ok || string(m.Action) != a.ID {
@@ -90,7 +90,7 @@ func TestCancelledDeviceIsToldAndItsEndIsClosed(t *testing.T) {
 	a := h.collect(t, d)
 	c := d.begin(t, actionRef{a.ID, 1})
 	eventually(t, "begun", func() bool { return h.action(t, a.ID).Status == action.InProgress })
-	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, "enough"); err != nil {
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, func() (string, error) { return "enough", nil }); err != nil {
 		t.Fatal(err)
 	}
 	if m, ok := c.hear().(wire.Cancel); !ok || string(m.Action) != a.ID {
@@ -112,7 +112,7 @@ func TestEndedActionIsClosedAtHello(t *testing.T) {
 	c := d.begin(t, actionRef{a.ID, 1})
 	eventually(t, "begun", func() bool { return h.action(t, a.ID).Status == action.InProgress })
 	c.CloseNow()
-	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, "enough"); err != nil {
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, func() (string, error) { return "enough", nil }); err != nil {
 		t.Fatal(err)
 	}
 	c = d.connect(t, wire.Running{Action: wire.ActionID(a.ID), Attempt: 1})

@@ -20,16 +20,40 @@ func noTenant(id string, cause error) error {
 // CreateTenant makes a tenant and begins its audit log with e.
 func (s *Store) CreateTenant(ctx context.Context, tenant auth.Tenant, e audit.Entry) error {
 	_, err := write(ctx, s, "create tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		if _, err := t.exec(ctx, "INSERT INTO tenants (id, name, created) VALUES (?, ?, ?)", tenant.ID, tenant.Name, ticks(tenant.Created)); err != nil {
-			return struct{}{}, err
-		}
-		if _, err := t.exec(ctx, "INSERT INTO audit_logs (tenant, size, root) VALUES (?, 0, ?)", tenant.ID, make([]byte, tlog.HashSize)); err != nil {
-			return struct{}{}, err
-		}
-		_, _, err := t.record(ctx, tenant.ID, e)
-		return struct{}{}, err
+		return struct{}{}, t.createTenant(ctx, tenant, e)
 	})
 	return err
+}
+
+// Found makes an installation's first tenant with its first application and
+// enrolment token, and begins its audit log with the entries that say so: all of
+// it or nothing.
+func (s *Store) Found(ctx context.Context, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
+	_, err := write(ctx, s, "create the first tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
+		if err := t.createTenant(ctx, tenant, entries...); err != nil {
+			return struct{}{}, err
+		}
+		if err := t.createApp(ctx, app); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, t.createEnrollment(ctx, token)
+	})
+	return err
+}
+
+func (t *tx) createTenant(ctx context.Context, tenant auth.Tenant, entries ...audit.Entry) error {
+	if _, err := t.exec(ctx, "INSERT INTO tenants (id, name, created) VALUES (?, ?, ?)", tenant.ID, tenant.Name, ticks(tenant.Created)); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "INSERT INTO audit_logs (tenant, size, root) VALUES (?, 0, ?)", tenant.ID, make([]byte, tlog.HashSize)); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, _, err := t.record(ctx, tenant.ID, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Tenants returns all tenants, the oldest first.
@@ -46,27 +70,31 @@ func (s *Store) Tenants(ctx context.Context) ([]auth.Tenant, error) {
 // secret's, is there already is fault.InvalidInput.
 func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
 	_, err := write(ctx, s, "create application "+app.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
-			app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created))
-		if t.dialect.duplicate(err) {
-			return struct{}{}, fault.InvalidInput.Errorf(err, "Application %s exists already", app.ID)
-		}
-		if err != nil {
-			return struct{}{}, err
-		}
-		for _, secret := range app.Secrets {
-			_, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
-				app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires))
-			if t.dialect.duplicate(err) {
-				return struct{}{}, fault.InvalidInput.Errorf(err, "Secret %s of application %s exists already", secret.ID, app.ID)
-			}
-			if err != nil {
-				return struct{}{}, fmt.Errorf("secret %s: %w", secret.ID, err)
-			}
-		}
-		return struct{}{}, nil
+		return struct{}{}, t.createApp(ctx, app)
 	})
 	return err
+}
+
+func (t *tx) createApp(ctx context.Context, app auth.App) error {
+	_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
+		app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created))
+	if t.dialect.duplicate(err) {
+		return fault.InvalidInput.Errorf(err, "Application %s exists already", app.ID)
+	}
+	if err != nil {
+		return err
+	}
+	for _, secret := range app.Secrets {
+		_, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
+			app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires))
+		if t.dialect.duplicate(err) {
+			return fault.InvalidInput.Errorf(err, "Secret %s of application %s exists already", secret.ID, app.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("secret %s: %w", secret.ID, err)
+		}
+	}
+	return nil
 }
 
 // App returns an application with its secrets, or fault.NotFound.

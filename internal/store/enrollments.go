@@ -28,13 +28,17 @@ func scanEnrollment(r row) (e auth.Enrollment, err error) {
 // or hash is there already is fault.InvalidInput.
 func (s *Store) CreateEnrollment(ctx context.Context, e auth.Enrollment) error {
 	_, err := write(ctx, s, "create enrolment token "+e.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, hash, remaining, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			e.Tenant, e.ID, e.Hash[:], countOrNull(int64(e.Left)), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
-		if t.dialect.duplicate(err) {
-			err = fault.InvalidInput.Errorf(err, "Enrolment token %s exists already", e.ID)
-		}
-		return struct{}{}, err
+		return struct{}{}, t.createEnrollment(ctx, e)
 	})
+	return err
+}
+
+func (t *tx) createEnrollment(ctx context.Context, e auth.Enrollment) error {
+	_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, hash, remaining, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		e.Tenant, e.ID, e.Hash[:], countOrNull(int64(e.Left)), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
+	if t.dialect.duplicate(err) {
+		return fault.InvalidInput.Errorf(err, "Enrolment token %s exists already", e.ID)
+	}
 	return err
 }
 
