@@ -95,36 +95,46 @@ type download struct {
 // maxCuts is after how many cuts without a byte between them a download gives up.
 const maxCuts = 5
 
-// writeError is a failure on our own side, which no new attempt mends.
-type writeError struct{ error }
+// finalError is a failure that no new attempt mends: our own, or an answer that
+// can't be the package.
+type finalError struct{ error }
 
-func (e writeError) Unwrap() error { return e.error }
+func (e finalError) Unwrap() error { return e.error }
 
 func (d *download) all(ctx context.Context) error {
+	if err := d.c.persist(ctx, func() int64 { return d.offset }, d.part); err != nil {
+		return err
+	}
+	return d.check()
+}
+
+// persist repeats try until it succeeds, fails for good, or was cut too often
+// without a byte more. at says how far it is.
+func (c *Client) persist(ctx context.Context, at func() int64, try func(context.Context) error) error {
 	for cuts, pause := 0, firstPoll; ; pause = min(2*pause, lastPoll) {
-		before := d.offset
-		err := d.part(ctx)
+		before := at()
+		err := try(ctx)
 		if err == nil {
-			return d.check()
+			return nil
 		}
 		if e, ok := errors.AsType[*Error](err); ok && e.Status < 500 && e.Status != http.StatusTooManyRequests {
 			return err
 		} else if ok {
 			pause = max(pause, e.RetryAfter)
 		}
-		if errors.As(err, new(writeError)) {
+		if errors.As(err, new(finalError)) {
 			return err
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if d.offset > before {
+		if at() > before {
 			cuts, pause = 0, firstPoll
 		}
 		if cuts++; cuts > maxCuts {
-			return fmt.Errorf("cut at byte %d, and again %d times without one more: %w", d.offset, maxCuts, err)
+			return fmt.Errorf("cut at byte %d, and again %d times without one more: %w", at(), maxCuts, err)
 		}
-		if err := d.c.sleep(ctx, pause); err != nil {
+		if err := c.sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -136,7 +146,7 @@ func (d *download) part(ctx context.Context) error {
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url.String(), nil)
 	if err != nil {
-		return writeError{err}
+		return finalError{err}
 	}
 	if d.offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.offset))
@@ -148,7 +158,7 @@ func (d *download) part(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if err := d.head(resp); err != nil {
-		return writeError{err}
+		return finalError{err}
 	}
 	buf := make([]byte, 64<<10)
 	for {
@@ -156,11 +166,11 @@ func (d *download) part(ctx context.Context) error {
 		if n > 0 {
 			heard()
 			if d.offset += int64(n); d.offset > d.size {
-				return writeError{fmt.Errorf("the server sends over the %d bytes it announced", d.size)}
+				return finalError{fmt.Errorf("the server sends over the %d bytes it announced", d.size)}
 			}
 			d.hash.Write(buf[:n])
 			if _, err := d.w.Write(buf[:n]); err != nil {
-				return writeError{err}
+				return finalError{err}
 			}
 		}
 		switch {
@@ -249,19 +259,32 @@ func receiptURL(pkg *url.URL, links []string) *url.URL {
 	return &u
 }
 
-func (c *Client) receipt(ctx context.Context, u *url.URL) ([]byte, error) {
+// receipt fetches a receipt, from its start again after each cut.
+func (c *Client) receipt(ctx context.Context, u *url.URL) (receipt []byte, err error) {
+	err = c.persist(ctx, func() int64 { return 0 }, func(ctx context.Context) error {
+		receipt, err = c.receiptOnce(ctx, u)
+		return err
+	})
+	return receipt, err
+}
+
+func (c *Client) receiptOnce(ctx context.Context, u *url.URL) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, err
+		return nil, finalError{err}
 	}
 	resp, err := c.do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return readAll(resp.Body, maxReceipt)
+	data, err := readAll(resp.Body, maxReceipt)
+	if err != nil && len(data) > maxReceipt {
+		return nil, finalError{err}
+	}
+	return data, err
 }
 
 // AttemptBytes writes what a dead attempt of an action had delivered to w: a

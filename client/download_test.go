@@ -119,6 +119,43 @@ func TestDownloadGoesOnAfterCuts(t *testing.T) {
 	}
 }
 
+func TestReceiptIsAskedForAgain(t *testing.T) {
+	cut := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Length", "7")
+		fmt.Fprint(w, "rec")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	status := func(code int) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) { w.WriteHeader(code) }
+	}
+	whole := func(w http.ResponseWriter) { fmt.Fprint(w, "receipt") }
+	for name, tc := range map[string]struct {
+		answers []func(http.ResponseWriter)
+		asked   int
+		want    string // the receipt, or what the error says
+	}{
+		"after cuts and trouble":   {[]func(http.ResponseWriter){cut, status(503), status(429), cut, whole}, 5, "receipt"},
+		"until it is hopeless":     {[]func(http.ResponseWriter){cut, cut, cut, cut, cut, cut, whole}, 6, "unexpected EOF"},
+		"not where it is refused":  {[]func(http.ResponseWriter){status(403), whole}, 1, "403"},
+		"not where it is too long": {[]func(http.ResponseWriter){func(w http.ResponseWriter) { w.Write(make([]byte, maxReceipt+1)) }, whole}, 1, "over 1048576 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := newServer(t)
+			asked := 0
+			s.mux.HandleFunc("GET /p.zip", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "zip") })
+			s.mux.HandleFunc("GET /p.zip.receipt", func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				tc.answers[min(asked, len(tc.answers))-1](w)
+			})
+			p, err := c.DownloadURI(t.Context(), s.URL+"/p.zip", &bytes.Buffer{})
+			if got := string(p.Receipt); asked != tc.asked || err == nil && got != tc.want || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("asked %d times, want %d; got %q, %v, want %q", asked, tc.asked, got, err, tc.want)
+			}
+		})
+	}
+}
+
 func TestReceiptLiesBesideThePackageWhereNothingNamesIt(t *testing.T) {
 	s, c := newServer(t)
 	v := &vault{data: []byte("zip"), none: true}
