@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"swab/client"
@@ -121,11 +122,13 @@ func (f Fetched) show(w io.Writer) error {
 
 // create writes a new file, whole and durable under its name or not there at all.
 func create(name string, write func(io.Writer) error) error {
-	part := name + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// A name that nobody can foresee: what lies there already, file or link, is
+	// neither followed nor emptied.
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.part")
 	if err != nil {
 		return err
 	}
+	part := f.Name()
 	defer os.Remove(part)
 	err = write(f)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -136,5 +139,22 @@ func create(name string, write func(io.Writer) error) error {
 	if err := os.Link(part, name); err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return os.Rename(part, name) // a file system without links
+	return claim(part, name)
+}
+
+// claim renames part on a file system without links. The name is taken first, so
+// that the only file that is replaced is our own empty one.
+func claim(part, name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if err == nil {
+		err = os.Rename(part, name)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
 }
