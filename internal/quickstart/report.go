@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,12 +101,12 @@ func byHand(dir string, cred client.Credentials, device string) string {
 	line(`%s -o "$ACTION.zip" "$LINK"`, curl)
 	line(`%s -o "$ACTION.zip.receipt" "$(echo "$LINK" | sed 's/\.zip?/.zip.receipt?/')"`, curl)
 	line("# judge it")
-	line(`%s verify "$ACTION.zip" --trust %s`, quote(program()), quote(filepath.Join(dir, "bootstrap.json")))
+	line(`%s verify "$ACTION.zip" --trust %s`, program(), quote(filepath.Join(dir, "bootstrap.json")))
 	return b.String()
 }
 
-// program is how to call this program from another shell: by its name where that
-// is found, else by its path.
+// program is how to call this program from another shell, in the shell's words:
+// by its name where that is found, else by its path.
 func program() string {
 	if _, err := exec.LookPath("swab"); err == nil {
 		return "swab"
@@ -114,7 +115,20 @@ func program() string {
 	if err != nil {
 		return "swab"
 	}
-	return path
+	return callOf(path)
+}
+
+// callOf is how to call the program at path. What go run built is gone when it
+// ends, so there it is built again.
+func callOf(path string) string {
+	built := func(dir string) bool { // go-build2471, or go-build in the cache
+		rest, ok := strings.CutPrefix(dir, "go-build")
+		return ok && strings.Trim(rest, "0123456789") == ""
+	}
+	if slices.ContainsFunc(strings.Split(filepath.ToSlash(filepath.Dir(path)), "/"), built) {
+		return "go run ./cmd/swab"
+	}
+	return quote(path)
 }
 
 // quote makes s one word of the shell.
