@@ -58,25 +58,6 @@ func link(n int) audit.Entry {
 	return audit.NewEntry(start, audit.Leaf{Act: audit.ActLink, Object: fmt.Sprint(n), Result: audit.Done}, audit.Hidden{Who: "application/1"})
 }
 
-func TestFileIsForItsOwnerAlone(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("permissions are not kept in modes there")
-	}
-	dir := filepath.Join(t.TempDir(), "made for it")
-	s := open(t, filepath.Join(dir, "swab.db"))
-	newTenant(t, s)
-	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 3 { // the write-ahead log and its index beside it
-		t.Fatalf("%v, %v; want three files", files, err)
-	}
-	for _, f := range files {
-		info, err := f.Info()
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v; want 0600", f.Name(), info.Mode(), err)
-		}
-	}
-}
-
 func TestAnyPathIsOpened(t *testing.T) {
 	for _, name := range []string{"a b.db", "50%.db", "%41.db", "what?.db", "mode=ro&x.db", "#1.db", "ü.db", "file:x.db"} {
 		if runtime.GOOS == "windows" && strings.ContainsAny(name, "?:") {
