@@ -102,7 +102,7 @@ func TestOperationsAreRefusedAndRecorded(t *testing.T) {
 		object string
 	}{
 		"list without the permission": {
-			func() error { _, err := r.Enrollments(t.Context(), most); return err }, fault.Forbidden, audit.ActRead, tenant,
+			func() error { _, err := r.Enrollments(t.Context(), most); return err }, fault.Forbidden, audit.ActReadEnrollment, tenant,
 		},
 		"revoke without the permission": {revoke(most, "token"), fault.Forbidden, audit.ActRevokeEnrollment, "token"},
 		"revoke of nothing":             {revoke(admin, "nosuch"), fault.NotFound, audit.ActRevokeEnrollment, "nosuch"},

@@ -18,7 +18,6 @@ import (
 
 	"swab/internal/audit"
 	"swab/internal/auth"
-	"swab/internal/fault"
 	"swab/internal/keys"
 	"swab/internal/store"
 )
@@ -41,7 +40,7 @@ type Bootstrap struct {
 	ClientID        string `json:"clientId"`        //
 	ClientSecret    string `json:"clientSecret"`    //
 	EnrollmentToken string `json:"enrollmentToken"` // for devices; without count or end: revoke it after the first hours
-	CAFile          string `json:"caFile"`          // certificate of the server's own authority, PEM
+	CAFile          string `json:"caFile"`          // certificate of the server's own authority, PEM; "" where the operator gave another
 	ReceiptKey      []byte `json:"receiptKey"`      // Ed25519: what swab verify --trust takes
 	LogKey          []byte `json:"logKey"`          // Ed25519: by which swab audit verify checks
 }
@@ -53,12 +52,8 @@ var bootstrapRoles = []string{auth.CollectForensics, auth.ReadAll, auth.ReadWrit
 // keeps bootstrap.json true to the server's addresses. A draft of the file says
 // what is to be made before anything is, so that a start which ends in between
 // is finished by the next one, and no secret is ever in the store alone.
-func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring, base string, now time.Time) ([]auth.Tenant, Bootstrap, error) {
+func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring, base, ca string, now time.Time) ([]auth.Tenant, Bootstrap, error) {
 	var b Bootstrap
-	ca := filepath.Join(dir, authorityFile)
-	if err := writeFile(ca, pemCertificate(ring.AuthorityCertificate()), 0o644); err != nil {
-		return nil, b, err
-	}
 	tenants, err := st.Tenants(ctx)
 	if err != nil {
 		return nil, b, fmt.Errorf("look for tenants: %w", err)
@@ -79,7 +74,7 @@ func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring
 		}
 	}
 	if drafted {
-		if err := b.make(ctx, st, tenants, now); err != nil {
+		if err := b.found(ctx, st, tenants, now); err != nil {
 			return nil, b, err
 		}
 		if err := os.Rename(draft, name); err != nil {
@@ -98,37 +93,34 @@ func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring
 	return tenants, b, err
 }
 
-// make creates what b names and is not there yet.
-func (b *Bootstrap) make(ctx context.Context, st *store.Store, tenants []auth.Tenant, now time.Time) error {
-	if !slices.ContainsFunc(tenants, func(t auth.Tenant) bool { return t.ID == b.TenantID }) {
-		server := auth.Caller{Kind: auth.Server, Tenant: b.TenantID, ID: "server", Name: "server"}
-		err := st.CreateTenant(ctx, auth.Tenant{ID: b.TenantID, Name: "default", Created: now}, audit.NewEntry(now, audit.Leaf{
-			Act: audit.ActStart, Object: b.TenantID, Result: audit.Done,
-		}, server.Hidden("")))
-		if err != nil {
-			return fmt.Errorf("create the first tenant: %w", err)
-		}
+// found makes what b names, in one transaction with the entries that say so. An
+// earlier start that ended before the draft had its name has made it already.
+func (b *Bootstrap) found(ctx context.Context, st *store.Store, tenants []auth.Tenant, now time.Time) error {
+	if slices.ContainsFunc(tenants, func(t auth.Tenant) bool { return t.ID == b.TenantID }) {
+		return nil
 	}
-	if _, err := st.App(ctx, b.TenantID, b.ClientID); errors.Is(err, fault.NotFound) {
-		err := st.CreateEnrollment(ctx, auth.Enrollment{
-			Tenant: b.TenantID, ID: uuid.NewString(), Hash: sha256.Sum256([]byte(b.EnrollmentToken)), Left: -1, Tags: []string{},
-		})
-		// The application is made after the token, so a token that is there
-		// already is what an earlier start left.
-		if err != nil && !errors.Is(err, fault.InvalidInput) {
-			return fmt.Errorf("create the first enrolment token: %w", err)
-		}
-		err = st.CreateApp(ctx, auth.App{
+	made, err := st.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the server's keys: %w", err)
+	}
+	token := uuid.NewString()
+	server := auth.Caller{Kind: auth.Server, Tenant: b.TenantID, ID: "server", Name: "server"}
+	entry := func(act audit.Act, object, detail string) audit.Entry {
+		return audit.NewEntry(now, audit.Leaf{Act: act, Object: object, Result: audit.Done, Detail: detail}, server.Hidden(""))
+	}
+	entries := []audit.Entry{entry(audit.ActStart, b.TenantID, "")}
+	for _, k := range made {
+		entries = append(entries, entry(audit.ActKey, k.ID, string(k.Purpose)))
+	}
+	entries = append(entries, entry(audit.ActApp, b.ClientID, ""), entry(audit.ActCreateEnrollment, token, ""))
+	return st.Found(ctx,
+		auth.Tenant{ID: b.TenantID, Name: "default", Created: now},
+		auth.App{
 			Tenant: b.TenantID, ID: b.ClientID, Name: "bootstrap", Roles: bootstrapRoles, Created: now,
 			Secrets: []auth.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte(b.ClientSecret))}},
-		})
-		if err != nil {
-			return fmt.Errorf("create the first application: %w", err)
-		}
-	} else if err != nil {
-		return fmt.Errorf("look for the first application: %w", err)
-	}
-	return nil
+		},
+		auth.Enrollment{Tenant: b.TenantID, ID: token, Hash: sha256.Sum256([]byte(b.EnrollmentToken)), Left: -1, Tags: []string{}},
+		entries...)
 }
 
 // readBootstrap reads the file, if it is there.

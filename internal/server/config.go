@@ -99,12 +99,18 @@ func (c *Config) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
+	over, end := context.WithCancel(ctx)
+	told := make(chan struct{})
 	go func() {
+		defer close(told)
 		select {
 		case <-s.Ready():
-			fmt.Fprintf(env.Stdout, "swab server is ready at %s (data in %s)\n", s.Bootstrap().APIBase, c.Data)
-		case <-ctx.Done():
+			fmt.Fprintf(env.Stdout, "swab server is ready at %s (data in %s)\n", s.URL(), c.Data)
+		case <-over.Done():
 		}
 	}()
-	return s.Run(ctx)
+	err = s.Run(ctx)
+	end()
+	<-told
+	return err
 }

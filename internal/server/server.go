@@ -51,6 +51,8 @@ type Server struct {
 	issuer    *issuer.Issuer
 	metrics   *metrics
 	bootstrap Bootstrap
+	lock      *os.File     // that the data directory is ours
+	listener  net.Listener // below public
 	public    net.Listener
 	ready     chan struct{}
 	cancelled chan action.Action // whose bytes are to be deleted
@@ -60,7 +62,7 @@ type Server struct {
 const sweepEvery = 30 * time.Second
 
 // drainFor bounds how long a server that was asked to end goes on.
-const drainFor = 9 * time.Second
+const drainFor = 8 * time.Second
 
 // New opens everything and listens, but serves nothing yet. now is the clock.
 func New(ctx context.Context, c Config, log *slog.Logger, now func() time.Time) (*Server, error) {
@@ -84,6 +86,13 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.origin, err = s.config.origin(); err != nil {
 		return err
 	}
+	if s.lock, err = lockDir(s.config.Data); err != nil {
+		return err
+	}
+	// Before anything is written: a start that can't be leaves things as they are.
+	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen); err != nil {
+		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
+	}
 	s.store, err = store.Open(ctx, store.Options{Path: filepath.Join(s.config.Data, databaseFile), Log: s.log, Now: s.now})
 	if err != nil {
 		return err
@@ -100,7 +109,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 			s.log.WarnContext(ctx, "a base URL has the word token in it: some sign-in libraries replace that word in addresses and then ask for the wrong one", "url", b)
 		}
 	}
-	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], s.now())
+	ca, err := s.authority(ring)
+	if err != nil {
+		return err
+	}
+	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], ca, s.now())
 	if err != nil {
 		return err
 	}
@@ -117,12 +130,19 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
-	if err != nil {
-		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
-	}
-	s.public = tls.NewListener(gateway.Listen(listener), s.certs.config())
+	s.public = tls.NewListener(gateway.Listen(s.listener), s.certs.config())
 	return nil
+}
+
+// authority writes the certificate by which clients and devices judge the
+// server, and returns its file: "" where the operator's own certificate serves,
+// which the system's authorities vouch for or the operator knows how to judge.
+func (s *Server) authority(ring *keys.Ring) (string, error) {
+	if s.config.Certificate != "" {
+		return "", nil
+	}
+	file := filepath.Join(s.config.Data, authorityFile)
+	return file, writeFile(file, pemCertificate(ring.AuthorityCertificate()), 0o644)
 }
 
 func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, error) {
@@ -189,6 +209,9 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 // empty where the operator put the file away.
 func (s *Server) Bootstrap() Bootstrap { return s.bootstrap }
 
+// URL is the first public base URL.
+func (s *Server) URL() string { return s.origin.Bases()[0] }
+
 // Ready is closed when the server answers requests.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
@@ -201,6 +224,9 @@ func (s *Server) Progress(ctx context.Context, tenant, id string) (action.Action
 // ServeHTTP sends a request to its door, by the first segment of its path. There
 // is no mux here: it would answer odd paths by redirects of its own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/device/channel" { // which takes the connection over
+		w = &paced{ResponseWriter: w, control: http.NewResponseController(w)}
+	}
 	switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); {
 	case r.URL.Path == "/healthz":
 		s.health(w, nil)
@@ -232,7 +258,7 @@ func (s *Server) health(w http.ResponseWriter, err error) {
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10, // more than any token that is refused by name
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readFor, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10, // more than any token that is refused by name
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	failed := make(chan error, 2)
@@ -262,11 +288,16 @@ func (s *Server) Run(ctx context.Context) error {
 	s.log.InfoContext(ctx, "server is going away")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()
-	err = errors.Join(err, s.gateway.Shutdown(drain), server.Shutdown(drain))
+	if late := errors.Join(s.gateway.Shutdown(drain), server.Shutdown(drain)); late != nil {
+		s.log.WarnContext(ctx, "not everything came to its end in time; what is left is cut", "err", late)
+	}
 	stopMetrics(drain)
+	err = errors.Join(err, server.Close()) // what Shutdown could not wait for
 	stop()
 	work.Wait()
-	return errors.Join(err, s.close(drain))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return errors.Join(err, s.close(last))
 }
 
 // sweeps looks, now and then, for what a lost message would hide, and deletes
@@ -304,7 +335,7 @@ func (s *Server) sweep(ctx context.Context) {
 func (s *Server) close(ctx context.Context) error {
 	var errs []error
 	if s.gateway != nil {
-		errs = append(errs, s.gateway.Shutdown(ctx))
+		_ = s.gateway.Shutdown(ctx) // what it could not wait for, the next start settles
 	}
 	if s.bus != nil {
 		s.bus.Close()
@@ -314,6 +345,12 @@ func (s *Server) close(ctx context.Context) error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.listener != nil {
+		_ = s.listener.Close() // Run may have closed it
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }

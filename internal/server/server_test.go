@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -27,10 +26,8 @@ import (
 
 	"swab/client"
 	"swab/internal/audit"
-	"swab/internal/auth"
 	"swab/internal/command"
 	"swab/internal/server"
-	"swab/internal/store"
 )
 
 // start runs a server until the test ends and returns its bootstrap file.
@@ -161,6 +158,9 @@ func TestSecondStartKeepsKeysAndSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ = start(t, settings(t, dir))
+	if s.URL() == "" {
+		t.Error("the server does not know its address without bootstrap.json")
+	}
 	if got := s.Bootstrap(); got.ClientSecret != "" {
 		t.Error("the secret is known again after the file was put away")
 	}
@@ -187,8 +187,8 @@ func TestInterruptedFirstStartIsFinished(t *testing.T) {
 	}
 }
 
-// So is one that ended between the enrolment token and the application.
-func TestFirstStartInterruptedBeforeTheApplicationIsFinished(t *testing.T) {
+// So is one that ended before the store knew anything.
+func TestFirstStartInterruptedBeforeTheStoreIsFinished(t *testing.T) {
 	dir := t.TempDir()
 	draft := server.Bootstrap{
 		TenantID: "6f1c2a54-9b0e-4b8e-9a55-0d2f6f3a7c11", ClientID: "0b0f64c4-2b44-4a4c-9f0e-5f3f4f8f5a10",
@@ -201,21 +201,6 @@ func TestFirstStartInterruptedBeforeTheApplicationIsFinished(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "bootstrap.json.new"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(dir, "swab.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(
-		st.CreateTenant(t.Context(), auth.Tenant{ID: draft.TenantID, Name: "default", Created: time.Now()},
-			audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: draft.TenantID, Result: audit.Done}, audit.Hidden{})),
-		st.CreateEnrollment(t.Context(), auth.Enrollment{
-			Tenant: draft.TenantID, ID: "made", Hash: sha256.Sum256([]byte(draft.EnrollmentToken)), Left: -1, Tags: []string{},
-		}),
-		st.Close())
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	s, _ := start(t, settings(t, dir))
 	b := s.Bootstrap()
 	if b.TenantID != draft.TenantID || b.ClientID != draft.ClientID || b.ClientSecret != draft.ClientSecret || b.EnrollmentToken != draft.EnrollmentToken {
@@ -224,15 +209,76 @@ func TestFirstStartInterruptedBeforeTheApplicationIsFinished(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "bootstrap.json.new")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the draft is still there: %v", err)
 	}
-	// The application can sign in, and the token is the one that was there.
-	c, err := client.New(client.Config{BaseURL: b.APIBase, Authority: b.Authority, ClientID: b.ClientID, ClientSecret: draft.ClientSecret, CAFile: b.CAFile})
+}
+
+// What the first start makes is in the log, before anybody asks for anything.
+func TestFirstStartIsInTheLog(t *testing.T) {
+	s, _ := start(t, settings(t, t.TempDir()))
+	b := s.Bootstrap()
+	c, err := client.New(client.Config{BaseURL: b.APIBase, Authority: b.Authority, ClientID: b.ClientID, ClientSecret: b.ClientSecret, CAFile: b.CAFile})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	tokens, err := c.Enrollments(t.Context())
-	if diff := cmp.Diff([]client.Enrollment{{ID: "made", Tags: []string{}}}, tokens); err != nil || diff != "" {
-		t.Errorf("enrolment tokens: %v (-want +got):\n%s", err, diff)
+	page, err := c.Audit(t.Context(), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := map[audit.Act]int{}
+	for _, e := range page.Entries {
+		leaf, err := audit.ParseLeaf(e.Leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		acts[leaf.Act]++
+	}
+	want := map[audit.Act]int{audit.ActStart: 1, audit.ActKey: 7, audit.ActApp: 1, audit.ActCreateEnrollment: 1, audit.ActRead: 1}
+	if diff := cmp.Diff(want, acts); diff != "" {
+		t.Errorf("acts in the log (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneServerADataDirectory(t *testing.T) {
+	c := settings(t, t.TempDir())
+	s, _ := start(t, c)
+	other := settings(t, c.Data)
+	if _, err := server.New(t.Context(), other, slog.New(slog.DiscardHandler), time.Now); err == nil || !strings.Contains(err.Error(), "another server runs") {
+		t.Errorf("New = %v, want an error that tells of the other server", err)
+	}
+	text, err := os.ReadFile(filepath.Join(c.Data, "bootstrap.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), s.Bootstrap().APIBase) {
+		t.Errorf("a start that could not be has changed bootstrap.json: %s", text)
+	}
+}
+
+// A stranger who holds a connection, by sending half of a request or by never
+// reading, neither stops the server from ending nor makes the end an error.
+func TestDrainDoesNotWaitForStrangers(t *testing.T) {
+	c := settings(t, t.TempDir())
+	_, stop := start(t, c)
+	for _, half := range []string{
+		"POST /enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
+		"POST /device/token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
+		strings.Repeat("GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n", 2000),
+	} {
+		conn, err := tls.Dial("tcp", c.Listen, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the server took %v to end, want at most 10 s", took)
 	}
 }
 
@@ -305,7 +351,10 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 	write(1)
 	c := settings(t, filepath.Join(dir, "data"), "--certificate", cert, "--certificate-key", key)
-	start(t, c)
+	s, _ := start(t, c)
+	if ca := s.Bootstrap().CAFile; ca != "" {
+		t.Errorf("bootstrap.json names %s for a certificate that it does not judge", ca)
+	}
 	serial := func() int64 {
 		conn, err := tls.Dial("tcp", c.Listen, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
