@@ -148,7 +148,8 @@ type Records interface {
 	DueActions(ctx context.Context, now time.Time, limit int) ([]Ref, error)
 
 	// Offered returns the devices of actions that have not ended and whose
-	// attempt the device has not acknowledged, at most limit, the newest first.
+	// attempt the device has not acknowledged, at most limit, those with the
+	// most time left first.
 	Offered(ctx context.Context, limit int) ([]device.ID, error)
 
 	// Record keeps entries of acts that change nothing else.
