@@ -36,9 +36,6 @@ func (g *Gateway) enrol(w http.ResponseWriter, r *http.Request) error {
 	if key, err := req.Keys.Key(); err != nil || !pub.Equal(key) {
 		return &refusal{status: http.StatusBadRequest, code: wire.CodeInvalidMetadata, text: "The proof is not signed by the key that is to be enrolled", cause: err}
 	}
-	if err := g.once(proof, pub, http.StatusBadRequest); err != nil {
-		return err
-	}
 
 	now := g.now().UTC().Truncate(100 * time.Nanosecond) // as it is kept
 	id, from := device.IDOf(pub), g.address(r)
@@ -52,6 +49,12 @@ func (g *Gateway) enrol(w http.ResponseWriter, r *http.Request) error {
 		}, who.Hidden(""))
 	})
 	if err != nil {
+		return err
+	}
+	// Only now: a stranger without a token must not fill the table of proofs that
+	// were used. Enrolling the same key again does nothing, so a proof that is
+	// repeated has done no harm by here.
+	if err := g.once(proof, pub, http.StatusBadRequest); err != nil {
 		return err
 	}
 	status := http.StatusOK

@@ -409,3 +409,18 @@ func TestNonceIsGoodForFiveMinutes(t *testing.T) {
 		t.Error("fresh after five minutes")
 	}
 }
+
+// A stranger without an enrolment token must not fill the table of used proofs,
+// which would shut every device out.
+func TestStrangersDoNotFillTheTableOfProofs(t *testing.T) {
+	h := newHouse(t)
+	h.g.replays.most = 3
+	for range 5 {
+		if resp, body := newAgent(t, h).enrol(t, "nosuch"); resp.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("enrolment with an unknown token: %s %s", resp.Status, body)
+		}
+	}
+	if resp, body := newAgent(t, h).enrol(t, "token-"+tenantID); resp.StatusCode != http.StatusCreated {
+		t.Errorf("a device after them: %s %s, want 201", resp.Status, body)
+	}
+}
