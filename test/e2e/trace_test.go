@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"swab/client"
 )
 
 // writing are the system calls by which a program changes a file system or
@@ -107,31 +105,4 @@ func TestActionWritesAtMost16KiB(t *testing.T) {
 	if each := (written() - before) / actions; each > 16<<10 {
 		t.Errorf("an action writes %d bytes to the device's disk, want at most 16384", each)
 	}
-}
-
-// A cancelled collection stops at once, the device is free, and its bytes are gone.
-func TestCancelIsObeyed(t *testing.T) {
-	in, c, device := install(t)
-	must(t, in.Agents["a"].Kill())
-	a, err := c.Collect(t.Context(), device, client.CollectRequest{Comment: "x"})
-	must(t, err)
-	cancelled, err := c.Cancel(t.Context(), a.ID, "no longer needed")
-	must(t, err)
-	if cancelled.Status != client.Cancelled || cancelled.CancellationComment != "no longer needed" {
-		t.Errorf("cancelled action: %+v", cancelled)
-	}
-	if _, err := c.Cancel(t.Context(), a.ID, "again"); err == nil {
-		t.Error("an action that has ended is cancelled again")
-	}
-	must(t, in.StartAgent("a"))
-	for range 10 { // cancelled at whatever moment it runs
-		a, err := c.Collect(within(t, 10*time.Second), device, client.CollectRequest{Comment: "x"})
-		must(t, err)
-		if _, err := c.Cancel(t.Context(), a.ID, ""); err != nil {
-			if done, waitErr := c.Wait(within(t, 10*time.Second), a.ID); waitErr != nil || done.Status != client.Succeeded {
-				t.Errorf("cancel: %v; action %+v, %v", err, done, waitErr)
-			}
-		}
-	}
-	succeed(t, c, device)
 }
