@@ -3,7 +3,6 @@ package e2e
 import (
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +17,6 @@ import (
 type relay struct {
 	listener net.Listener
 	holds    atomic.Bool
-	open     sync.WaitGroup
 }
 
 const passed = 64 << 10
@@ -31,7 +29,7 @@ func installBehindRelay(t *testing.T) (*installation.Installation, *client.Clien
 	r := &relay{listener: l}
 	r.holds.Store(true)
 	in := server(t, "--url", "https://"+l.Addr().String())
-	r.open.Go(func() { r.accept(in.Listen) })
+	go r.accept(in.Listen)
 	t.Cleanup(func() { l.Close() })
 	must(t, in.StartAgent("a"))
 	ids, err := in.AwaitDevices(within(t, 30*time.Second), 1)
