@@ -182,6 +182,8 @@ func (h *Host) Renew() (*Host, error) {
 	if _, err := rand.Read(n.MaskKey[:]); err != nil {
 		return nil, fmt.Errorf("random key for masking: %w", err)
 	}
+	n.forgetMounts()
+	n.Patience.renew()
 	n.readClock()
 	return &n, nil
 }

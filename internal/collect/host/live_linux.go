@@ -45,11 +45,6 @@ func (h *Host) openLive() error {
 	if root.handle.walk {
 		h.View["openat2"] = "no: links are not followed"
 	}
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(root.handle.fd, &s); err == nil {
-		root.handle.local = &local{root: int64(s.Type)}
-	}
-
 	proc, err := detachedProc()
 	h.View["procfs"] = "detached"
 	if err != nil {
@@ -60,6 +55,8 @@ func (h *Host) openLive() error {
 	}
 	h.Proc = h.kernelTree(proc, "/proc", proc)
 	root.handle.self = proc
+	root.handle.local = newLocal(h.Proc, root.handle.fd, proc)
+	h.Proc.handle.local = root.handle.local
 	if sys, err := openRetry(unix.AT_FDCWD, "/sys", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC); err == nil {
 		h.Sys = h.kernelTree(sys, "/sys", proc)
 		h.Sys.handle.resolve &^= unix.RESOLVE_NO_XDEV // cgroup, tracing and others are mounts below it
@@ -68,6 +65,9 @@ func (h *Host) openLive() error {
 	h.Boot.ID = h.bootID()
 	return nil
 }
+
+// forgetMounts makes a new package look at the mounts anew.
+func (h *Host) forgetMounts() { h.Root.handle.local.renew() }
 
 func (h *Host) kernelTree(fd int, path string, self int) *Tree {
 	hd := handle{fd: fd, resolve: resolveProc, walk: h.Root.handle.walk, self: self, local: h.Root.handle.local}

@@ -127,6 +127,48 @@ func TestLiveHostKnowsItself(t *testing.T) {
 	}
 }
 
+// A file on a mount whose server never answers is refused by the kernel's own
+// tables: no thread waits for it, not even to learn what mount it is.
+func TestAFileOfASilentServerIsNotAskedFor(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	options := "fd=" + strconv.Itoa(fuse) + ",rootmode=100000,user_id=0,group_id=0"
+	if err == nil {
+		err = unix.Mount("never", target, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options)
+	}
+	if os.Geteuid() != 0 {
+		if err == nil {
+			t.Error("a user who is not root may mount")
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(unix.Unmount(target, unix.MNT_DETACH), unix.Close(fuse)); err != nil {
+			t.Error(err)
+		}
+	}()
+	held, err := unix.Open(target, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(held)
+	h := live(t)
+	begun := time.Now()
+	f, err := h.Proc.OpenLink("self/fd/" + strconv.Itoa(held))
+	if err == nil {
+		f.Close()
+	}
+	if !errors.Is(err, host.ErrRemote) || h.Patience.Blocked() != 0 {
+		t.Errorf("OpenLink: %v after %v, %d blocked; want ErrRemote at once", err, time.Since(begun), h.Patience.Blocked())
+	}
+}
+
 func TestAMountThatNeverAnswersIsLeftBehind(t *testing.T) {
 	dir := t.TempDir()
 	if os.Geteuid() != 0 {

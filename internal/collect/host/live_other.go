@@ -181,3 +181,6 @@ func kindOf(m fs.FileMode) Kind {
 	}
 	return Unknown
 }
+
+// forgetMounts does nothing: these systems' trees look at no mounts.
+func (h *Host) forgetMounts() {}

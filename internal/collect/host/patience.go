@@ -12,6 +12,9 @@ import (
 // stack.
 const MaxAbandoned = 8
 
+// maxBlocked bounds what several packages may leave behind in one process.
+const maxBlocked = 8 * MaxAbandoned
+
 // The errors of work that may block.
 var (
 	// ErrAbandoned says that a read made no progress for its time and was left
@@ -25,12 +28,20 @@ var (
 // never answers, a page of a process that lies on one. Work that makes no
 // progress for its time is abandoned with its goroutine and thread.
 type Patience struct {
-	limit   int64
+	limit   atomic.Int64
 	blocked atomic.Int64
 }
 
 // NewPatience abandons at most limit pieces of work at a time.
-func NewPatience(limit int) *Patience { return &Patience{limit: int64(limit)} }
+func NewPatience(limit int) *Patience {
+	p := new(Patience)
+	p.limit.Store(int64(limit))
+	return p
+}
+
+// renew gives a new package patience of its own: what the last one left behind
+// and still waits does not count against it, until it is too much in all.
+func (p *Patience) renew() { p.limit.Store(min(p.blocked.Load()+MaxAbandoned, maxBlocked)) }
 
 // Beat tells that work goes on.
 type Beat struct{ n atomic.Uint64 }
@@ -43,7 +54,7 @@ func (b *Beat) Tick() { b.n.Add(1) }
 // not within wait. Abandoned work goes on if it ever can: what it writes to must be
 // its own, never the caller's.
 func (p *Patience) Do(ctx context.Context, wait time.Duration, work func(*Beat)) error {
-	if p.blocked.Load() >= p.limit {
+	if p.blocked.Load() >= p.limit.Load() {
 		return ErrTooMany
 	}
 	var (

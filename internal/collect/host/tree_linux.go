@@ -334,38 +334,6 @@ func (h *Host) Handles() int {
 	return int(min(l.Cur/4, 4096))
 }
 
-// local is which file systems may be read from.
-type local struct{ root int64 } // the type of the root's own, whatever it is
-
-// allows reports whether the file system of fd is one that answers by itself:
-// a network or FUSE server may never answer, and learns of the read.
-func (l *local) allows(fd int) error {
-	if l == nil {
-		return nil
-	}
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(fd, &s); err != nil {
-		return err
-	}
-	if int64(s.Type) == l.root {
-		return nil
-	}
-	switch int64(s.Type) & 0xffffffff {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC,
-		unix.MSDOS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
-		unix.EROFS_SUPER_MAGIC_V1, unix.SQUASHFS_MAGIC, unix.ISOFS_SUPER_MAGIC, unix.HUGETLBFS_MAGIC,
-		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.NSFS_MAGIC, unix.REISERFS_SUPER_MAGIC, unix.NILFS_SUPER_MAGIC,
-		0x2fc12fc1, // zfs
-		0x2011bab0, // exfat
-		0x7366746e, // ntfs3
-		0x5346544e, // ntfs
-		0x3153464a, // jfs
-		0xca451a4e: // bcachefs
-		return nil
-	}
-	return ErrRemote
-}
-
 // errNoOpenat2 reports whether err means that openat2 can't be used at all.
 func errNoOpenat2(err error) bool {
 	return errors.Is(err, unix.ENOSYS) || errors.Is(err, fs.ErrPermission)
