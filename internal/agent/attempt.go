@@ -280,8 +280,11 @@ func (a *Agent) endAction(ctx context.Context, action wire.ActionID, why error) 
 	if err := a.state.End(string(action)); err != nil {
 		a.log.ErrorContext(ctx, "can't keep that an action has ended", "action", action, "err", err)
 	}
-	if a.waiting != nil && a.waiting.Action == action {
+	if w := a.waiting; w != nil && w.Action == action {
 		a.waiting = nil
+		// The offer has to have an answer, or no other is made.
+		refused := wire.Refused{Action: action, Attempt: w.Attempt, Code: wire.RefusedEnded, Text: text(why.Error())}
+		a.work.Go(func() { a.tell(ctx, refused) })
 	}
 	a.attempts = slices.DeleteFunc(a.attempts, func(at *attempt) bool { return at.over && at.action == action })
 	for _, at := range a.attempts {

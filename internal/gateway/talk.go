@@ -141,6 +141,7 @@ func (g *Gateway) over(ctx context.Context, c *conn, what string, id wire.Action
 		c.unwatch(action.ID(id))
 		c.mu.Unlock()
 		g.send(c, wire.Closed{Action: id})
+		g.attend(c) // the next one may have waited for this answer
 		return
 	}
 	g.heardOf(ctx, c, what, id, err)

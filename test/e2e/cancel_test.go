@@ -42,7 +42,12 @@ func TestCancelIsObeyed(t *testing.T) {
 	if obeyed == 0 {
 		t.Error("each of ten cancels came too late")
 	}
+	// The device is free: the next one does not wait for a sweep.
+	begun := time.Now()
 	succeed(t, c, device)
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the next collection took %v", took)
+	}
 }
 
 // A cancelled collection stops at once, the device is free, and its bytes are gone.
