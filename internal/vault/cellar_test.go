@@ -32,10 +32,11 @@ const tenantID = "12345678-1234-4234-8234-123456789abc"
 // cellar is a vault over the real store, with devices that have an action each.
 type cellar struct {
 	*vault.Vault
-	t     testing.TB
-	store *store.Store
-	dir   string
-	lim   vault.Limits
+	t       testing.TB
+	store   *store.Store
+	records vault.Records // the store, unless a test looks in between
+	dir     string
+	lim     vault.Limits
 }
 
 func open(t testing.TB, lim vault.Limits) *cellar {
@@ -44,6 +45,7 @@ func open(t testing.TB, lim vault.Limits) *cellar {
 	var err error
 	c.store, err = store.Open(context.Background(), store.Options{Path: filepath.Join(c.dir, "swab.db")})
 	c.must(err)
+	c.records = c.store
 	entry := audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: tenantID, Result: audit.Done}, audit.Hidden{})
 	c.must(c.store.CreateTenant(t.Context(), auth.Tenant{ID: tenantID, Name: "t", Created: time.Now()}, entry))
 	c.must(c.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenantID, ID: "e", Left: -1}))
@@ -67,7 +69,7 @@ func (c *cellar) start() {
 	c.t.Helper()
 	var err error
 	c.Vault, err = vault.New(c.t.Context(), vault.Options{
-		Dir: filepath.Join(c.dir, "data"), Records: c.store, Limits: c.lim, Check: evidence.DefaultLimits(),
+		Dir: filepath.Join(c.dir, "data"), Records: c.records, Limits: c.lim, Check: evidence.DefaultLimits(),
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	c.must(err)

@@ -17,6 +17,7 @@ var errSettled = errors.New("the upload has ended")
 // is found, since Complete uploads are looked at again. Doing it twice does
 // nothing twice.
 func (v *Vault) Seal(ctx context.Context, id, sha256 string) (Upload, error) {
+	defer v.settling.take(id)()
 	u, err := v.change(ctx, id, func(u Upload) (Upload, error) {
 		if u.State == Sealed && u.SHA256 == sha256 {
 			return u, nil
@@ -38,6 +39,7 @@ func (v *Vault) Seal(ctx context.Context, id, sha256 string) (Upload, error) {
 
 // Confirm records that the action's own record names the upload as its package.
 func (v *Vault) Confirm(ctx context.Context, id string) (Upload, error) {
+	defer v.settling.take(id)()
 	return v.settle(ctx, id, Sealed, "", func(u Upload) error {
 		if u.SHA256 == "" {
 			return fault.BadRequest.Errorf(nil, "The upload was not sealed")
@@ -48,6 +50,7 @@ func (v *Vault) Confirm(ctx context.Context, id string) (Upload, error) {
 
 // Quarantine puts an upload that did not verify aside, for people to look at.
 func (v *Vault) Quarantine(ctx context.Context, id, reason string) (Upload, error) {
+	defer v.settling.take(id)()
 	u, err := v.records.Upload(ctx, id)
 	if err != nil {
 		return u, err
@@ -64,6 +67,7 @@ func (v *Vault) Quarantine(ctx context.Context, id, reason string) (Upload, erro
 // Keep keeps what a dead attempt delivered as unverified bytes. A package that
 // was put in its place, but came too late for its action, leaves that place.
 func (v *Vault) Keep(ctx context.Context, id, reason string) (Upload, error) {
+	defer v.settling.take(id)()
 	u, err := v.records.Upload(ctx, id)
 	if err != nil {
 		return u, err
@@ -86,9 +90,10 @@ func (v *Vault) Keep(ctx context.Context, id, reason string) (Upload, error) {
 	return u, err
 }
 
-// inPlace says whether the bytes of u stand in the place of its action's package.
+// inPlace says whether the bytes of u stand in the place of its action's
+// package, where its record may not say so yet.
 func (v *Vault) inPlace(u Upload) (bool, error) {
-	if u.State == Sealed || u.SHA256 == "" {
+	if u.State != Complete || u.SHA256 == "" {
 		return u.State == Sealed, nil
 	}
 	part, err := v.dir.exists(partName(u))
@@ -98,20 +103,27 @@ func (v *Vault) inPlace(u Upload) (bool, error) {
 // Delete deletes an upload's bytes, whatever its state. The record says so once
 // they are gone.
 func (v *Vault) Delete(ctx context.Context, id, reason string) error {
+	defer v.settling.take(id)()
 	u, err := v.records.Upload(ctx, id)
 	if err != nil {
 		return err
 	}
-	v.forget(id, errSettled)
+	return v.erase(ctx, u, reason)
+}
+
+// erase deletes the bytes of an upload whose turn the caller has. The place of
+// the package is the action's: another attempt may have it.
+func (v *Vault) erase(ctx context.Context, u Upload, reason string) error {
+	v.forget(u.ID, errSettled)
 	gone := []string{partName(u), quarantineName(u)}
 	sealed, err := v.inPlace(u)
 	if sealed {
 		gone = append(gone, packageName(u))
 	}
 	if err = errors.Join(err, v.dir.remove(gone...)); err != nil {
-		return fmt.Errorf("delete upload %s of action %s: %w", id, u.Action, err)
+		return fmt.Errorf("delete upload %s of action %s: %w", u.ID, u.Action, err)
 	}
-	_, err = v.settle(ctx, id, Deleted, reason, nil)
+	_, err = v.settle(ctx, u.ID, Deleted, reason, nil)
 	return err
 }
 
@@ -123,12 +135,18 @@ func (v *Vault) Discard(ctx context.Context, tenant, action string) error {
 		return fmt.Errorf("uploads of action %s: %w", action, err)
 	}
 	for _, u := range all {
-		if u.State == Sealed || u.State == Deleted {
-			continue
-		}
-		err = errors.Join(err, v.Delete(ctx, u.ID, "the action was called off"))
+		err = errors.Join(err, v.discard(ctx, u.ID))
 	}
 	return err
+}
+
+func (v *Vault) discard(ctx context.Context, id string) error {
+	defer v.settling.take(id)()
+	u, err := v.records.Upload(ctx, id)
+	if err != nil || u.State == Sealed || u.State == Deleted {
+		return err
+	}
+	return v.erase(ctx, u, "the action was called off")
 }
 
 // settle brings an upload to a state that it does not receive in.

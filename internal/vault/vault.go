@@ -80,6 +80,8 @@ type Vault struct {
 	now     func() time.Time
 	buffers sync.Pool // *[]byte of bufferSize
 
+	settling turns
+
 	closing chan struct{}
 	work    sync.WaitGroup // followers
 

@@ -1,0 +1,40 @@
+package vault
+
+import "sync"
+
+// turns lets one at a time settle an upload: what the record says and where the
+// bytes are change one after the other, and whoever does one of both must not
+// meet somebody who does the other.
+type turns struct {
+	mu sync.Mutex
+	of map[string]*turn
+}
+
+type turn struct {
+	sync.Mutex
+	users int // who have it or wait for it
+}
+
+// take waits for the upload's turn and returns what gives it back.
+func (t *turns) take(id string) (done func()) {
+	t.mu.Lock()
+	if t.of == nil {
+		t.of = map[string]*turn{}
+	}
+	own := t.of[id]
+	if own == nil {
+		own = &turn{}
+		t.of[id] = own
+	}
+	own.users++
+	t.mu.Unlock()
+	own.Lock()
+	return func() {
+		own.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if own.users--; own.users == 0 {
+			delete(t.of, id)
+		}
+	}
+}
