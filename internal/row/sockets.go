@@ -20,7 +20,7 @@ type Socket struct {
 	Owners     []string   `json:"swab.socket.owners,omitzero" csv:"Owners"` // pid/name of each process that has it open
 	EntityID   string     `json:"process.entity_id,omitzero" csv:"Process entity"`
 	Own        bool       `json:"swab.own,omitzero" csv:"Agent's own"` // the agent holds it
-	UID        uint32     `json:"user.id" csv:"UID"`                   // of who made it
+	UID        string     `json:"user.id,omitzero" csv:"UID"`          // of who made it; "" where the kernel no longer knows, or does not yet
 	User       string     `json:"user.name,omitzero" csv:"User"`
 	Network    string     `json:"network.type" csv:"Family"` // ipv4, ipv6
 	NetNS      uint64     `json:"swab.netns.inode" csv:"Network namespace"`

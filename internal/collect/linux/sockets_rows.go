@@ -148,12 +148,17 @@ func (r *socketRun) socket(k *kept[sockdiag.Inet]) (row.Socket, bool) {
 	out := row.Socket{
 		Transport: t.transport, Network: network(t.family),
 		LocalIP: s.Local.Addr(), LocalPort: s.Local.Port(),
-		UID: s.UID, User: r.users[s.UID], NetNS: r.spaces[k.ns].inode, Interface: interfaceName(r.names[k.ns], s.Interface),
+		NetNS: r.spaces[k.ns].inode, Interface: interfaceName(r.names[k.ns], s.Interface),
 		RecvQueue: s.RecvQueue, SendQueue: s.SendQueue, Inode: uint64(s.Inode), Cookie: s.Cookie, CgroupID: s.CgroupID, Mark: s.Mark,
 		V6Only: s.V6Only, Timer: name(timers, s.Timer), TimerMs: s.Expires, Retrans: s.Retrans, Drops: s.Drops, Source: k.source,
 	}
 	if s.Timer == 0 {
 		out.TimerMs = 0
+	}
+	// Of a socket that is only a memory of itself, or not accepted yet, the
+	// kernel says uid 0: that is no answer.
+	if s.Inode != 0 || s.State != stateTimeWait && s.State != stateSynRecv && s.State != stateNewRecv {
+		out.UID, out.User = strconv.FormatUint(uint64(s.UID), 10), r.users[s.UID]
 	}
 	if s.Remote.Port() != 0 || s.Remote.Addr().IsValid() && !s.Remote.Addr().IsUnspecified() {
 		out.RemoteIP, out.RemotePort = s.Remote.Addr(), s.Remote.Port()

@@ -81,21 +81,21 @@ func TestSocketsOfATreeOfFilesAreCollectedFromEveryNamespace(t *testing.T) {
 	want := []row.Socket{
 		{
 			Transport: "tcp", LocalIP: netip.MustParseAddr("0.0.0.0"), LocalPort: 80, State: "LISTEN", PID: 7, Process: "nginx",
-			Owners: []string{"7/nginx", "9/nginx"}, EntityID: entity, UID: 33, User: "www", Network: "ipv4", NetNS: 4026531840,
+			Owners: []string{"7/nginx", "9/nginx"}, EntityID: entity, UID: "33", User: "www", Network: "ipv4", NetNS: 4026531840,
 			RecvQueue: 2, Inode: 500, Source: "/proc/7/net/tcp",
 		},
 		{
-			Transport: "tcp", LocalIP: netip.MustParseAddr("10.0.0.2"), LocalPort: 8080, State: "LISTEN", User: "root", Network: "ipv4",
+			Transport: "tcp", LocalIP: netip.MustParseAddr("10.0.0.2"), LocalPort: 8080, State: "LISTEN", UID: "0", User: "root", Network: "ipv4",
 			NetNS: 4026531840, Inode: 999, Source: "/proc/7/net/tcp", Note: unheld,
 		},
 		{
 			Transport: "udp", LocalIP: netip.MustParseAddr("::"), LocalPort: 53, State: "UNCONN", PID: 7, Process: "nginx",
-			Owners: []string{"7/nginx"}, EntityID: entity, User: "root", Network: "ipv6", NetNS: 4026531840, Inode: 501, Drops: 4,
+			Owners: []string{"7/nginx"}, EntityID: entity, UID: "0", User: "root", Network: "ipv6", NetNS: 4026531840, Inode: 501, Drops: 4,
 			Source: "/proc/7/net/udp6",
 		},
 		{
 			Transport: "tcp", LocalIP: netip.MustParseAddr("0.0.0.0"), LocalPort: 4444, State: "LISTEN", PID: 9, Process: "nginx",
-			Owners: []string{"9/nginx"}, EntityID: row.EntityID("boot", 9, 200), User: "root", Network: "ipv4", NetNS: 4026532000,
+			Owners: []string{"9/nginx"}, EntityID: row.EntityID("boot", 9, 200), UID: "0", User: "root", Network: "ipv4", NetNS: 4026532000,
 			Inode: 700, Source: "/proc/9/net/tcp",
 		},
 	}
@@ -110,8 +110,8 @@ func TestSocketsOfATreeOfFilesAreCollectedFromEveryNamespace(t *testing.T) {
 	if a := active[0]; a.State != "ESTABLISHED" || a.RemoteIP.String() != "10.0.0.3" || a.RemotePort != 0xc001 || a.Timer != "keepalive" || a.PID != 7 {
 		t.Errorf("connection: %+v", a)
 	}
-	if a := active[1]; a.State != "TIME_WAIT" || a.Note != "" {
-		t.Errorf("a connection in TIME_WAIT needs no note: %+v", a)
+	if a := active[1]; a.State != "TIME_WAIT" || a.Note != "" || a.UID != "" {
+		t.Errorf("a connection in TIME_WAIT needs no note, and is nobody's that the kernel knows of: %+v", a)
 	}
 	if a := active[2]; a.State != "FIN_WAIT1" || a.Note != closedByOwner {
 		t.Errorf("a connection that its process has closed: %+v", a)
