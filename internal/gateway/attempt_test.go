@@ -2,14 +2,23 @@ package gateway
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"swab/internal/action"
+	"swab/internal/auth"
+	"swab/internal/bus"
+	"swab/internal/evidence"
+	"swab/internal/store"
 	"swab/internal/vault"
 )
 
@@ -62,6 +71,112 @@ func TestCancelledActionsBytesAreDeletedBySweep(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(h.dir, "data", "uploads", id+".part")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the bytes are still there: %v", err)
+	}
+}
+
+// reopen leaves everything as a server that was killed, and starts again.
+func (h *house) reopen(t *testing.T) {
+	t.Helper()
+	h.g.end() // nothing of it does any more work
+	h.g.Shutdown(t.Context())
+	h.bus.Close()
+	h.vault.Close()
+	err := h.store.Close()
+	if err == nil {
+		h.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(h.dir, "swab.db"), Now: h.now})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(h.log, nil))
+	h.vault = must(vault.New(t.Context(), vault.Options{
+		Dir: filepath.Join(h.dir, "data"), Records: h.store, Check: evidence.DefaultLimits(), Log: log, Now: h.now,
+	}))
+	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
+	h.engine = &action.Engine{
+		Records: h.store, Devices: h.store, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
+	}
+	h.g = must(New(Options{
+		Bases: []string{h.URL}, Engine: h.engine, Devices: h.store, Tokens: auth.NewTokens([]string{h.URL}, h.keys, h.store, h.now),
+		Keys: h.keys, Vault: h.vault, Log: log, Now: h.now,
+	}))
+}
+
+func TestNothingOfACancelledActionOutlivesAKill(t *testing.T) {
+	h := newHouse(t)
+	d, c, a := running(t, h)
+	id := d.create(t, a.ID, 1)
+	d.patch(t, id, 0, -1, strings.NewReader("of an attempt that died"))
+	c.CloseNow()
+	c = d.begin(t, actionRef{a.ID, 2})
+	eventually(t, "the next attempt is begun", func() bool { return h.action(t, a.ID).Acked == 2 })
+	if err := h.g.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := h.upload(t, id); u.State != vault.Partial {
+		t.Fatalf("the dead attempt's upload is %s, want partial", u.State)
+	}
+	if _, err := h.engine.Cancel(t.Context(), analyst(tenantID), a.ID, func() (string, error) { return "enough", nil }); err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	h.reopen(t)
+	if err := h.g.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := h.upload(t, id); u.State != vault.Deleted {
+		t.Errorf("state = %s, want deleted", u.State)
+	}
+	if left, err := filepath.Glob(filepath.Join(h.dir, "data", "*", "*.*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+}
+
+// together lets nobody know an action's uploads before n have asked.
+type together struct {
+	vault.Records
+	n       atomic.Int32
+	arrived chan struct{}
+}
+
+func (w *together) UploadsOf(ctx context.Context, tenant, action string) ([]vault.Upload, error) {
+	list, err := w.Records.UploadsOf(ctx, tenant, action)
+	if w.n.Add(-1) == 0 {
+		close(w.arrived)
+	}
+	<-w.arrived
+	return list, err
+}
+
+func TestCreationsAtOnceMakeOneUpload(t *testing.T) {
+	h := newHouse(t, func(_ *Options, v *vault.Options) {
+		w := &together{Records: v.Records, arrived: make(chan struct{})}
+		w.n.Store(8)
+		v.Records = w
+	})
+	d, _, a := running(t, h)
+	metadata := "action " + base64.StdEncoding.EncodeToString([]byte(a.ID)) + ",attempt MQ=="
+	calls := make([]call, 8)
+	for i := range calls { // signed before the first is sent
+		calls[i] = d.bound(call{method: "POST", path: "/device/uploads", header: map[string]string{
+			"Tus-Resumable": "1.0.0", "Upload-Defer-Length": "1", "Upload-Metadata": metadata,
+		}, proof: d.proof("POST", "/device/uploads", d.token)})
+	}
+	var all sync.WaitGroup
+	for _, c := range calls {
+		all.Go(func() {
+			resp, _, err := d.once(t.Context(), c)
+			if err != nil || resp.StatusCode != http.StatusCreated {
+				t.Errorf("creation: %v, %v", resp, err)
+			}
+		})
+	}
+	all.Wait()
+	if ups, err := h.store.UploadsOf(t.Context(), tenantID, a.ID); err != nil || len(ups) != 1 {
+		t.Errorf("uploads = %+v, %v; want one", ups, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(h.dir, "data", "uploads", "*")); err != nil || len(left) != 1 {
+		t.Errorf("files: %q, %v; want one", left, err)
 	}
 }
 

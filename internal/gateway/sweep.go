@@ -13,8 +13,9 @@ import (
 const sweepBatch = 1000
 
 // Sweep does again what may have been lost: it offers devices what they have
-// not answered, judges uploads that are complete, and ends uploads whose
-// attempt is over. The server calls it every 30 s and once at its start.
+// not answered, deletes what cancelled actions had delivered, judges uploads
+// that are complete, and ends uploads whose attempt is over. The server calls it
+// every 30 s and once at its start.
 func (g *Gateway) Sweep(ctx context.Context) error {
 	for _, c := range g.table.all() {
 		c.mu.Lock()
@@ -24,6 +25,17 @@ func (g *Gateway) Sweep(ctx context.Context) error {
 			g.Wake(c.device)
 		}
 	}
+	// One that fails does not keep the next from being done.
+	return errors.Join(g.Discard(ctx), g.sweepComplete(ctx), g.sweepReceiving(ctx))
+}
+
+// Discard deletes what cancelled actions had delivered. The sweep does so too;
+// after a cancel the server need not wait for it.
+func (g *Gateway) Discard(ctx context.Context) error {
+	return g.vault.DiscardUnwanted(ctx, sweepBatch)
+}
+
+func (g *Gateway) sweepComplete(ctx context.Context) error {
 	complete, err := g.vault.UploadsIn(ctx, vault.Complete, sweepBatch)
 	if err != nil {
 		return fmt.Errorf("look for complete uploads: %w", err)
@@ -31,6 +43,10 @@ func (g *Gateway) Sweep(ctx context.Context) error {
 	for _, u := range complete {
 		g.judge(u)
 	}
+	return nil
+}
+
+func (g *Gateway) sweepReceiving(ctx context.Context) error {
 	receiving, err := g.vault.UploadsIn(ctx, vault.Receiving, sweepBatch)
 	if err != nil {
 		return fmt.Errorf("look for open uploads: %w", err)

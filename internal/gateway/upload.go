@@ -84,6 +84,8 @@ func (g *Gateway) uploadCreate(w http.ResponseWriter, r *http.Request) error {
 		if err == nil {
 			g.count.Uploads.Add(1)
 			g.log.InfoContext(r.Context(), "upload begun", "upload", u.ID, "action", id, "attempt", attempt, "device", p.device.ID)
+		} else if errors.Is(err, vault.ErrExists) { // made by a request beside this one
+			u, err = g.uploadOf(r.Context(), p, id, attempt)
 		}
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ type Server struct {
 	listener  net.Listener // below public
 	public    net.Listener
 	ready     chan struct{}
-	cancelled chan action.Action // whose bytes are to be deleted
+	cancelled chan struct{} // of 1: an action was cancelled, and its bytes may go
 }
 
 // sweepEvery is how often what a lost message would hide is looked for.
@@ -69,7 +69,7 @@ func New(ctx context.Context, c Config, log *slog.Logger, now func() time.Time) 
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, log: log, now: now, metrics: newMetrics(), ready: make(chan struct{}), cancelled: make(chan action.Action, 1024)}
+	s := &Server{config: c, log: log, now: now, metrics: newMetrics(), ready: make(chan struct{}), cancelled: make(chan struct{}, 1)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
@@ -172,9 +172,8 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 				return
 			}
 			select {
-			case s.cancelled <- a:
-			default: // a thousand at once: the gateway's sweep deletes what is open
-				s.log.WarnContext(ctx, "bytes of a cancelled action are left to the sweep", "action", a.ID)
+			case s.cancelled <- struct{}{}:
+			default: // the look that is due finds this one as well
 			}
 		},
 	}
@@ -300,8 +299,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.close(last))
 }
 
-// sweeps looks, now and then, for what a lost message would hide, and deletes
-// what cancelled actions had delivered.
+// sweeps looks, now and then, for what a lost message would hide, and at once
+// for what a cancelled action had delivered.
 func (s *Server) sweeps(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -310,9 +309,9 @@ func (s *Server) sweeps(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case a := <-s.cancelled:
-			if err := s.vault.Discard(ctx, a.Tenant, a.ID); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "bytes of a cancelled action could not be deleted", "action", a.ID, "err", err)
+		case <-s.cancelled:
+			if err := s.gateway.Discard(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "bytes of a cancelled action could not be deleted; the sweep tries again", "err", err)
 			}
 		case <-tick.C:
 			s.sweep(ctx)

@@ -27,12 +27,16 @@ func noUpload(id string, cause error) error {
 	return fault.NotFound.Errorf(cause, "Upload %s was not found", id)
 }
 
-// CreateUpload keeps a new upload.
+// CreateUpload keeps a new upload, unless its attempt has one: then the error
+// is fault.BadRequest with the cause [vault.ErrExists].
 func (s *Store) CreateUpload(ctx context.Context, u vault.Upload) error {
 	_, err := write(ctx, s, "create upload "+u.ID, func(ctx context.Context, t *tx) (struct{}, error) {
 		_, err := t.exec(ctx, "INSERT INTO uploads ("+uploadColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			u.ID, u.Tenant, u.Device, u.Action, u.Attempt, u.State, u.Offset, countOrNull(u.Length), u.Limit, u.SHA256, u.Reason,
 			ticks(u.Created), ticks(u.Updated))
+		if t.dialect.duplicate(err) {
+			err = fault.BadRequest.Errorf(errors.Join(vault.ErrExists, err), "Attempt %d has an upload already", u.Attempt)
+		}
 		return struct{}{}, err
 	})
 	return err
@@ -98,5 +102,18 @@ func (s *Store) UploadsOf(ctx context.Context, tenant, action string) ([]vault.U
 func (s *Store) UploadsIn(ctx context.Context, state vault.State, most int) ([]vault.Upload, error) {
 	return read(ctx, s, "uploads in state "+string(state), func(ctx context.Context, c *conn) ([]vault.Upload, error) {
 		return all(ctx, c, scanUpload, "SELECT "+uploadColumns+" FROM uploads WHERE state = ? ORDER BY updated, id LIMIT ?", state, limit(most, maxUploads))
+	})
+}
+
+// UnwantedUploads returns uploads of all tenants whose action was cancelled and
+// whose bytes are still kept, at most limit (0: 1000). No package is among them:
+// an action with one has succeeded. It looks at each upload whose bytes are kept
+// and unverified, of which there are as many as the disk holds.
+func (s *Store) UnwantedUploads(ctx context.Context, most int) ([]vault.Upload, error) {
+	return read(ctx, s, "uploads that nobody wants", func(ctx context.Context, c *conn) ([]vault.Upload, error) {
+		return all(ctx, c, scanUpload, "SELECT "+uploadColumns+` FROM uploads
+			WHERE state IN ('receiving', 'complete', 'quarantined', 'partial')
+			AND EXISTS (SELECT 1 FROM actions a WHERE a.tenant = uploads.tenant AND a.id = uploads.action AND a.status = 'Cancelled')
+			LIMIT ?`, limit(most, maxUploads))
 	})
 }

@@ -140,6 +140,19 @@ func (v *Vault) Discard(ctx context.Context, tenant, action string) error {
 	return err
 }
 
+// DiscardUnwanted discards what a cancel left: the bytes of up to limit uploads
+// whose action was called off.
+func (v *Vault) DiscardUnwanted(ctx context.Context, limit int) error {
+	unwanted, err := v.records.UnwantedUploads(ctx, limit)
+	if err != nil {
+		return fmt.Errorf("look for uploads of cancelled actions: %w", err)
+	}
+	for _, u := range unwanted {
+		err = errors.Join(err, v.discard(ctx, u.ID))
+	}
+	return err
+}
+
 func (v *Vault) discard(ctx context.Context, id string) error {
 	defer v.settling.take(id)()
 	u, err := v.records.Upload(ctx, id)

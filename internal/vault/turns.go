@@ -2,9 +2,9 @@ package vault
 
 import "sync"
 
-// turns lets one at a time settle an upload: what the record says and where the
-// bytes are change one after the other, and whoever does one of both must not
-// meet somebody who does the other.
+// turns lets one at a time do something about an upload: what the record says
+// and where the bytes are change one after the other, and nobody may come in
+// between.
 type turns struct {
 	mu sync.Mutex
 	of map[string]*turn
@@ -15,16 +15,16 @@ type turn struct {
 	users int // who have it or wait for it
 }
 
-// take waits for the upload's turn and returns what gives it back.
-func (t *turns) take(id string) (done func()) {
+// take waits for the turn of one name and returns what gives it back.
+func (t *turns) take(name string) (done func()) {
 	t.mu.Lock()
 	if t.of == nil {
 		t.of = map[string]*turn{}
 	}
-	own := t.of[id]
+	own := t.of[name]
 	if own == nil {
 		own = &turn{}
-		t.of[id] = own
+		t.of[name] = own
 	}
 	own.users++
 	t.mu.Unlock()
@@ -34,7 +34,7 @@ func (t *turns) take(id string) (done func()) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if own.users--; own.users == 0 {
-			delete(t.of, id)
+			delete(t.of, name)
 		}
 	}
 }

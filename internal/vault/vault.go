@@ -23,6 +23,7 @@ import (
 // Records is what the vault needs kept of each upload; *store.Store satisfies
 // it. Each method is one transaction, durable when it returns nil.
 type Records interface {
+	// CreateUpload keeps a new upload. An attempt that has one is ErrExists.
 	CreateUpload(ctx context.Context, u Upload) error
 
 	// Upload returns one upload, or fault.NotFound.
@@ -38,7 +39,14 @@ type Records interface {
 
 	// UploadsIn returns uploads in a state, at most limit, the oldest first.
 	UploadsIn(ctx context.Context, state State, limit int) ([]Upload, error)
+
+	// UnwantedUploads returns uploads whose bytes are kept and whose action was
+	// cancelled, at most limit.
+	UnwantedUploads(ctx context.Context, limit int) ([]Upload, error)
 }
+
+// ErrExists is the cause where an attempt has an upload already.
+var ErrExists = errors.New("the attempt has an upload already")
 
 // Limits are the bounds of what devices may put here.
 type Limits struct {
@@ -80,7 +88,8 @@ type Vault struct {
 	now     func() time.Time
 	buffers sync.Pool // *[]byte of bufferSize
 
-	settling turns
+	creating turns // by attempt
+	settling turns // by upload
 
 	closing chan struct{}
 	work    sync.WaitGroup // followers
@@ -167,8 +176,9 @@ type Request struct {
 // names are the only ones that become part of a path.
 var names = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// Create begins an upload. Too many at once is fault.TooMany, too long a one
-// fault.TooLarge, and no room for it fault.Unavailable.
+// Create begins an upload. Another one of the attempt is ErrExists, too many at
+// once fault.TooMany, too long a one fault.TooLarge, and no room for it
+// fault.Unavailable.
 func (v *Vault) Create(ctx context.Context, r Request) (Upload, error) {
 	if !names.MatchString(r.Tenant) || !names.MatchString(r.Action) || r.Attempt < 1 {
 		return Upload{}, fault.InvalidInput.Errorf(nil, "There is no such action to upload for")
@@ -176,6 +186,9 @@ func (v *Vault) Create(ctx context.Context, r Request) (Upload, error) {
 	if r.Length > v.limits.Bytes {
 		return Upload{}, fault.TooLarge.Errorf(nil, "An upload may have %d bytes at most", v.limits.Bytes)
 	}
+	// One after the other, so that a device that asks twice is not told that it
+	// has too many open.
+	defer v.creating.take(fmt.Sprintf("%s/%s/%d", r.Tenant, r.Action, r.Attempt))()
 	now := v.now()
 	u := Upload{
 		ID: newID(), Tenant: r.Tenant, Device: r.Device, Action: r.Action, Attempt: r.Attempt, State: Receiving,

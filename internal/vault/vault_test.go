@@ -139,14 +139,12 @@ func TestLengthHolds(t *testing.T) {
 func TestOpenUploadsHaveBounds(t *testing.T) {
 	c := open(t, vault.Limits{PerDevice: 2, Open: 3})
 	r := c.request()
-	var first vault.Upload
-	for i := range 2 {
-		u, err := c.Create(t.Context(), r)
-		c.must(err)
-		if i == 0 {
-			first = u
-		}
-	}
+	first, err := c.Create(t.Context(), r)
+	c.must(err)
+	r.Attempt = 2
+	_, err = c.Create(t.Context(), r)
+	c.must(err)
+	r.Attempt = 3
 	if _, err := c.Create(t.Context(), r); !errors.Is(err, fault.TooMany) {
 		t.Errorf("a third of one device: %v, want TooMany", err)
 	}
@@ -155,7 +153,7 @@ func TestOpenUploadsHaveBounds(t *testing.T) {
 	if _, err := c.Create(t.Context(), c.request()); !errors.Is(err, fault.TooMany) {
 		t.Errorf("a fourth in all: %v, want TooMany", err)
 	}
-	_, err := c.Keep(t.Context(), first.ID, "its attempt died")
+	_, err = c.Keep(t.Context(), first.ID, "its attempt died")
 	c.must(err)
 	c.create()
 }

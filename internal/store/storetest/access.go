@@ -2,8 +2,11 @@ package storetest
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,5 +245,60 @@ func oneUploadIsSealed(t *testing.T, s *store.Store) {
 	list, err := s.UploadsOf(t.Context(), w.tenant, a.ID)
 	if err != nil || len(list) != 2 || list[0].State != vault.Sealed || list[1].State != vault.Receiving {
 		t.Errorf("UploadsOf() = %+v, %v", list, err)
+	}
+}
+
+func attemptHasOneUpload(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	a := w.create(t, newAction(w.device, 1))
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			switch err := s.CreateUpload(t.Context(), newUpload(a, n, 1)); {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, vault.ErrExists) || !errors.Is(err, fault.BadRequest):
+				t.Errorf("another upload of one attempt: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if list, err := s.UploadsOf(t.Context(), w.tenant, a.ID); err != nil || len(list) != 1 || made.Load() != 1 {
+		t.Errorf("%d were made; UploadsOf() = %+v, %v", made.Load(), list, err)
+	}
+}
+
+func uploadsOfCancelledActionsAreFound(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	a := w.create(t, newAction(w.device, 1))
+	states := []vault.State{vault.Receiving, vault.Complete, vault.Quarantined, vault.Partial, vault.Deleted}
+	for n, state := range states {
+		u := newUpload(a, n, n+1)
+		u.State = state
+		if err := s.CreateUpload(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := s.UnwantedUploads(t.Context(), 0); err != nil || len(list) != 0 {
+		t.Errorf("of an action that goes on: UnwantedUploads() = %+v, %v", list, err)
+	}
+	if _, err := s.ChangeAction(t.Context(), w.tenant, a.ID, func(a action.Action) (action.Action, []audit.Entry, error) {
+		a.Status = action.Cancelled
+		return a, nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.UnwantedUploads(t.Context(), 0)
+	var got []vault.State
+	for _, u := range list {
+		got = append(got, u.State)
+	}
+	slices.SortFunc(got, func(x, y vault.State) int { return slices.Index(states, x) - slices.Index(states, y) })
+	if diff := cmp.Diff(states[:4], got); err != nil || diff != "" {
+		t.Errorf("UnwantedUploads(): %v (-want +got):\n%s", err, diff)
+	}
+	if list, err := s.UnwantedUploads(t.Context(), 3); err != nil || len(list) != 3 {
+		t.Errorf("UnwantedUploads(3) = %+v, %v", list, err)
 	}
 }

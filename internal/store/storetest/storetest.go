@@ -57,6 +57,8 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"KeysAreKept", keysAreKept},
 		{"UploadsAreKept", uploadsAreKept},
 		{"OneUploadIsSealed", oneUploadIsSealed},
+		{"AttemptHasOneUpload", attemptHasOneUpload},
+		{"UploadsOfCancelledActionsAreFound", uploadsOfCancelledActionsAreFound},
 		{"EndedContextDoesNothing", endedContext},
 		{"ClosedStoreRefuses", closedStore},
 	} {

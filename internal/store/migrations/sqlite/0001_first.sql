@@ -170,7 +170,8 @@ CREATE TABLE uploads (
     updated INTEGER NOT NULL,
     FOREIGN KEY (tenant, action) REFERENCES actions (tenant, id)
 ) STRICT;
-CREATE INDEX uploads_of_action ON uploads (tenant, action, attempt);
+-- An attempt delivers once.
+CREATE UNIQUE INDEX uploads_of_action ON uploads (tenant, action, attempt);
 -- At most one attempt of an action is ever sealed.
 CREATE UNIQUE INDEX uploads_sealed ON uploads (tenant, action) WHERE state = 'sealed';
 -- The sweep looks at all tenants at once.
