@@ -18,7 +18,7 @@ type Act string
 // The acts.
 const (
 	ActStart   Act = "log.start"       // the first entry of each log; Object: the tenant
-	ActEnrol   Act = "device.enrol"    // a device joined
+	ActEnrol   Act = "device.enrol"    // a device joined, or its key was refused though the token holds
 	ActCollect Act = "action.collect"  // a collection was asked for; what a device obeys
 	ActCancel  Act = "action.cancel"   // and called off
 	ActAttempt Act = "action.attempt"  // an attempt beyond the first began; Detail: its number

@@ -12,6 +12,7 @@ import (
 	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/device"
+	"swab/internal/fault"
 	"swab/internal/wire"
 )
 
@@ -48,6 +49,11 @@ func (g *Gateway) enrol(w http.ResponseWriter, r *http.Request) error {
 			Act: audit.ActEnrol, Object: string(id), Device: string(id), Result: audit.Done,
 		}, who.Hidden(""))
 	})
+	if errors.Is(err, fault.Forbidden) { // whoever has the token may try this at will: an entry an hour is enough
+		g.note(r.Context(), dev.Tenant, id, audit.Leaf{
+			Act: audit.ActEnrol, Object: string(id), Device: string(id), Result: audit.Refused, Detail: string(fault.Forbidden),
+		}, from)
+	}
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/dpop"
 	"swab/internal/dsse"
+	"swab/internal/fault"
 	"swab/internal/wire"
 )
 
@@ -183,6 +184,15 @@ func TestKeyEnrolledInOneTenantIsNotTakenByAnother(t *testing.T) {
 	resp, body := d.enrol(t, "token-"+otherID)
 	if resp.StatusCode != http.StatusForbidden {
 		t.Errorf("%s %s, want 403", resp.Status, body)
+	}
+	d.enrol(t, "token-"+otherID) // again, and it fills no log
+	logged, err := h.store.AuditEntries(t.Context(), otherID, 0, 100)
+	if err != nil || len(logged) != 2 {
+		t.Fatalf("the other tenant's log has %d entries, %v; want its start and one refusal", len(logged), err)
+	}
+	leaf := must(audit.ParseLeaf(logged[1].Leaf))
+	if leaf.Act != audit.ActEnrol || leaf.Result != audit.Refused || leaf.Detail != string(fault.Forbidden) || leaf.Object != string(d.id) {
+		t.Errorf("entry = %+v", leaf)
 	}
 }
 

@@ -46,7 +46,8 @@ type Engine interface {
 type Devices interface {
 	// Enrol takes a device into the tenant of an enrolment token, or returns it
 	// as it is where its key is enrolled there. A token that does not hold is
-	// fault.Unauthorized.
+	// fault.Unauthorized; a key that may not use it is fault.Forbidden, with the
+	// token's tenant in the device.
 	Enrol(ctx context.Context, tokenHash [32]byte, d device.Device, entry func(tenant string) audit.Entry) (device.Device, error)
 
 	// DeviceByID returns a device of any tenant, or fault.NotFound.

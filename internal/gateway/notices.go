@@ -25,6 +25,7 @@ type notices struct {
 }
 
 type notice struct {
+	tenant string // whose log it is in
 	device device.ID
 	act    audit.Act
 }
@@ -44,7 +45,7 @@ func (n *notices) due(k notice, now time.Time) bool {
 
 // note makes an entry in the audit log of what a device must not do.
 func (g *Gateway) note(ctx context.Context, tenant string, dev device.ID, leaf audit.Leaf, from string) {
-	if !g.notices.due(notice{dev, leaf.Act}, g.now()) {
+	if !g.notices.due(notice{tenant, dev, leaf.Act}, g.now()) {
 		return
 	}
 	who := auth.Caller{Kind: auth.DeviceKind, ID: string(dev), From: from}

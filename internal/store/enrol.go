@@ -20,10 +20,12 @@ import (
 //
 // A device that is enrolled by this key already is returned as it is: nothing
 // is recorded, and the token may be used up, since its last use may have been
-// this one whose answer was lost.
+// this one whose answer was lost. A key that may not come again, though the
+// token holds, is fault.Forbidden, and then the device has the token's tenant
+// and no more: it is that tenant's log that should tell of it.
 func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device.Device, entry func(tenant string) audit.Entry) (device.Device, error) {
-	return write(ctx, s, "enrol device "+string(d.ID), func(ctx context.Context, t *tx) (device.Device, error) {
-		var none device.Device
+	got, err := write(ctx, s, "enrol device "+string(d.ID), func(ctx context.Context, t *tx) (admission, error) {
+		var none admission
 		if len(d.Keys) != 1 || device.IDOf(d.Keys[0]) != d.ID {
 			return none, errors.New("the id is not that of the one key")
 		}
@@ -34,7 +36,10 @@ func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device
 		known, err := deviceByID(ctx, t.conn, d.ID)
 		switch {
 		case err == nil:
-			return known, mayReturn(known, d, token.Tenant)
+			if err := mayReturn(known, d, token.Tenant); err != nil {
+				return admission{device: device.Device{Tenant: token.Tenant}, refused: err}, nil
+			}
+			return admission{device: known}, nil
 		case !errors.Is(err, sql.ErrNoRows):
 			return none, err
 		case token.Left == 0:
@@ -56,8 +61,18 @@ func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device
 			return none, err
 		}
 		_, _, err = t.record(ctx, token.Tenant, entry(token.Tenant))
-		return d, err
+		return admission{device: d}, err
 	})
+	if err != nil {
+		return device.Device{}, err
+	}
+	return got.device, got.refused
+}
+
+// admission is what came of an enrolment whose token holds.
+type admission struct {
+	device  device.Device
+	refused error
 }
 
 // usable returns the enrolment token of that hash, if a device may name it.

@@ -93,8 +93,11 @@ func sameKeyEnrolsOnce(t *testing.T, s *store.Store) {
 	}
 	enrol(t, s, "two", 2)
 	enrol(t, s, "two", 3)
-	_, err := s.Enrol(t.Context(), tokenOf("elsewhere"), newDevice(1), nil)
+	got, err := s.Enrol(t.Context(), tokenOf("elsewhere"), newDevice(1), nil)
 	wantFault(t, "the same key in another tenant", err, fault.Forbidden, "")
+	if got.Tenant == "" || got.Tenant == w.tenant || got.ID != "" {
+		t.Errorf("refused device = %+v, want the tenant of the token alone", got)
+	}
 }
 
 func devicesAreFound(t *testing.T, s *store.Store) {
