@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"swab/internal/collect"
@@ -210,20 +211,27 @@ func unlinked(h *host.Host, ps *proctable.Processes, p *proctable.Process, text 
 
 const deletedMark = " (deleted)"
 
-// recover copies executables that no path leads to, those in memory first, and what
-// the processes that run them hold open.
+// recover copies executables that no path leads to, those in memory first, and
+// then what the processes that run them hold open: of two processes, the open
+// files of one must not take the place of the other's executable.
 func (c *processReader) recover(ctx context.Context) error {
 	rec := &recovery{c: c, seen: map[string]bool{}, left: maxAllRecovered, buf: make([]byte, 128<<10)}
-	for _, memfd := range []bool{true, false} {
+	memory := func(r *row.Process) bool { return r.ExeMemfd }
+	deleted := func(r *row.Process) bool { return !r.ExeMemfd }
+	each := func(*row.Process) bool { return true }
+	for _, pass := range []struct {
+		of   func(*row.Process) bool
+		take func(context.Context, *proctable.Process, *row.Process) error
+	}{{memory, rec.executable}, {deleted, rec.executable}, {each, rec.openFiles}} {
 		for i := range c.rows {
 			r := &c.rows[i]
-			if !r.ExeDeleted || r.ExeMemfd != memfd || r.Own {
+			if !r.ExeDeleted || r.Own || !pass.of(r) {
 				continue
 			}
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			if err := rec.process(ctx, c.ps.List[i], r); errors.Is(err, collect.ErrFull) {
+			if err := pass.take(ctx, c.ps.List[i], r); errors.Is(err, collect.ErrFull) {
 				return nil // the sink has recorded it
 			} else if err != nil {
 				return err
@@ -241,10 +249,11 @@ type recovery struct {
 	buf  []byte
 }
 
-func (rec *recovery) process(ctx context.Context, p *proctable.Process, r *row.Process) error {
-	if err := rec.file(ctx, p, "exe", fmt.Sprintf("recovered/%d-exe", p.PID), "procfs-exe", r.Executable); err != nil {
-		return err
-	}
+func (rec *recovery) executable(ctx context.Context, p *proctable.Process, r *row.Process) error {
+	return rec.file(ctx, p, "exe", fmt.Sprintf("recovered/%d-exe", p.PID), "procfs-exe", r.Executable)
+}
+
+func (rec *recovery) openFiles(ctx context.Context, p *proctable.Process, _ *row.Process) error {
 	for _, fd := range p.FDs {
 		if fd.Kind != proctable.Path || host.Special(fd.Target()) {
 			continue
@@ -265,7 +274,8 @@ func (rec *recovery) file(ctx context.Context, p *proctable.Process, link, name,
 		return nil
 	}
 	if err != nil {
-		rec.c.out.Missing("/proc/PID/"+link, err)
+		name, _, _ := strings.Cut(link, "/")
+		rec.c.out.Missing("/proc/PID/"+name, err)
 		return nil
 	}
 	defer f.Close()
@@ -279,14 +289,27 @@ func (rec *recovery) file(ctx context.Context, p *proctable.Process, link, name,
 		PID: p.PID, Name: p.Name(), Via: link, Path: path, Size: s.Size, Inode: s.Inode, Device: s.Dev.String(),
 		Modified: s.MTime, Changed: s.CTime, Created: s.BTime, EntityID: p.EntityID,
 	}
-	if r.SHA256, _, err = hashFile(ctx, f, rec.buf); err != nil {
-		r.Note = "hash: " + reason(err)
+	if link != "exe" {
+		head := rec.buf[:privateHead]
+		n, _ := f.ReadAt(head, 0) // what can't be read is told when it is copied
+		if privateName(path) || privateBytes(head[:n]) {
+			r.Note = "not copied: keys, password hashes and tickets are never collected"
+			rec.c.out.Missing("an open file that may hold a secret", collect.ErrExcluded)
+			return rec.c.out.Row("recovered", &r)
+		}
 	}
 	limit := min(maxRecovered, rec.left)
 	if limit <= 0 {
 		rec.c.out.Truncated(fmt.Sprintf("more than %d bytes of recovered files", int64(maxAllRecovered)), 0, s.Size)
-		r.Note = join(r.Note, "not copied: the bound on recovered files is reached")
+		r.Note = "neither copied nor hashed: the bound on recovered files is reached"
 		return rec.c.out.Row("recovered", &r)
+	}
+	// What is not copied whole is not read whole either: an open file may have
+	// any size.
+	if s.Size <= limit {
+		if r.SHA256, _, err = hashFile(ctx, f, rec.buf); err != nil {
+			r.Note = "hash: " + reason(err)
+		}
 	}
 	err = rec.c.out.Recovered(f, name, method, limit)
 	switch {
