@@ -24,9 +24,9 @@ import (
 //
 // Source: logind's /run/systemd/sessions and users, and utmp. Each has rows of
 // its own: where they differ, that is a finding (an attacker who edits utmp is
-// still in logind's files). Where there is neither, sessions are derived from
+// still in logind's files). Sessions that neither tells of are derived from
 // processes that have a login uid, and marked so: Debian 13 keeps no utmp, a
-// container neither.
+// container neither, and an attacker may have deleted both.
 //
 // Privilege: none for the files; root for the login uid of others' processes.
 func Sessions() collect.Collector { return sessions{} }
@@ -70,12 +70,10 @@ func (sessions) Collect(ctx context.Context, h *host.Host, out collect.Sink) err
 	logind := r.logindFiles("sessions", r.logindSession)
 	users := r.logindFiles("users", r.logindUser)
 	kept := r.utmpFile()
-	if !logind && !users && !kept {
-		if r.ps == nil {
-			return fmt.Errorf("neither logind, utmp nor procfs: %w", fs.ErrNotExist)
-		}
-		out.Note("No logind and no utmp here: sessions are derived from processes with a login uid.")
+	if r.ps != nil {
 		r.derive()
+	} else if !logind && !users && !kept {
+		return fmt.Errorf("neither logind, utmp nor procfs: %w", fs.ErrNotExist)
 	}
 	if err := out.Taken(ctx); err != nil {
 		return err
@@ -206,7 +204,7 @@ func (r *sessionRun) utmpRecord(source string, rec utmp.Record) {
 }
 
 // derive makes a row of each login uid, audit session and terminal that
-// processes have.
+// processes have and neither logind nor utmp told of.
 func (r *sessionRun) derive() {
 	type key struct {
 		uid     uint64
@@ -245,7 +243,14 @@ func (r *sessionRun) derive() {
 			g.first = p
 		}
 	}
+	told := len(r.rows) // by logind and utmp
 	for k, g := range groups {
+		if slices.ContainsFunc(r.rows[:told], func(x row.Session) bool {
+			return x.Leader == g.first.PID || k.session != noLogin && x.ID == strconv.FormatUint(k.session, 10) ||
+				x.Terminal != "" && x.Terminal == terminal(g.first.Stat.Terminal())
+		}) {
+			continue
+		}
 		x := row.Session{
 			User: r.users[uint32(k.uid)], UID: strconv.FormatUint(k.uid, 10), Terminal: terminal(g.first.Stat.Terminal()), Start: r.h.Boot.At(g.first.Start),
 			Leader: g.first.PID, Process: g.first.Name(), EntityID: g.first.EntityID, Alive: true,
@@ -256,7 +261,7 @@ func (r *sessionRun) derive() {
 		}
 		r.rows = append(r.rows, x)
 	}
-	slices.SortFunc(r.rows, func(a, b row.Session) int {
+	slices.SortFunc(r.rows[told:], func(a, b row.Session) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Leader, b.Leader))
 	})
 }

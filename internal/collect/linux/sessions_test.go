@@ -121,3 +121,21 @@ func TestYoungerProcessWithTheLeadersPidIsNotTheLeader(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Folders of logind that are empty, or that lack a session because somebody took
+// its file away, hide nobody.
+func TestSessionsThatNothingTellsOfAreDerived(t *testing.T) {
+	h := hosttest.New(t, aHost(hosttest.Files{
+		"run/systemd/sessions/": "", "run/systemd/users/": "", "proc/7/loginuid": "1000", "proc/7/sessionid": "5",
+	}))
+	got := rowsOf[row.Session](gather(t, Sessions(), h), "sessions")
+	if len(got) != 1 || !got[0].Derived || got[0].UID != "1000" || got[0].ID != "5" {
+		t.Errorf("with empty folders: %+v", got)
+	}
+	told := hosttest.New(t, aHost(hosttest.Files{
+		"run/systemd/sessions/5": "USER=alice\nUID=1000\n", "proc/7/loginuid": "1000", "proc/7/sessionid": "5",
+	}))
+	if got := rowsOf[row.Session](gather(t, Sessions(), told), "sessions"); len(got) != 1 || got[0].Derived {
+		t.Errorf("a session that logind tells of: %+v", got)
+	}
+}
