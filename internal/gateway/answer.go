@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"swab/internal/fault"
 	"swab/internal/wire"
 )
@@ -44,17 +46,8 @@ func refusalOf(err error) refusal {
 func (g *Gateway) head(h http.Header) {
 	h.Set("Date", g.now().UTC().Format(http.TimeFormat))
 	h.Set("DPoP-Nonce", g.nonces.make())
+	h.Set("request-id", uuid.NewString()) // in the log as well
 	h.Set("Cache-Control", "no-store")
-}
-
-// handler makes a handler of an operation that may fail.
-func (g *Gateway) handler(f func(http.ResponseWriter, *http.Request) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.head(w.Header())
-		if err := f(w, r); err != nil {
-			g.refuse(w, r, err)
-		}
-	})
 }
 
 // refuse answers a request that failed, and tells the log.
@@ -67,14 +60,15 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	}
-	from := g.address(r)
+	from, id := g.address(r), h.Get("request-id")
 	switch {
 	case ref.status >= 500 && ref.status != http.StatusServiceUnavailable:
-		g.log.ErrorContext(r.Context(), "device request failed", "method", r.Method, "path", r.URL.Path, "from", from, "err", err)
+		g.log.ErrorContext(r.Context(), "device request failed",
+			"request", id, "method", r.Method, "path", r.URL.Path, "from", from, "err", err)
 	case ref.code == wire.CodeUseNonce: // each first request of a device
 	default:
 		g.log.InfoContext(r.Context(), "device request refused",
-			"method", r.Method, "path", r.URL.Path, "from", from, "status", ref.status, "err", err)
+			"request", id, "method", r.Method, "path", r.URL.Path, "from", from, "status", ref.status, "err", err)
 	}
 	if ref.status == http.StatusUnauthorized && ref.code != wire.CodeUseNonce {
 		g.count.Denied.Add(1)

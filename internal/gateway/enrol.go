@@ -40,7 +40,7 @@ func (g *Gateway) enrol(w http.ResponseWriter, r *http.Request) error {
 
 	now := g.now().UTC().Truncate(100 * time.Nanosecond) // as it is kept
 	id, from := device.IDOf(pub), g.address(r)
-	who := auth.Caller{Kind: auth.DeviceKind, ID: string(id), Name: req.Facts.Name, From: from}
+	who := auth.Caller{Kind: auth.DeviceKind, ID: string(id), Name: req.Facts.Name, From: from, Correlation: w.Header().Get("request-id")}
 	dev, err := g.devices.Enrol(r.Context(), sha256.Sum256([]byte(token)), device.Device{
 		ID: id, Keys: []ed25519.PublicKey{pub}, Facts: req.Facts, Catalog: string(req.Catalog),
 		FirstSeen: now, LastSeen: now, External: from,

@@ -94,7 +94,7 @@ type Gateway struct {
 	table   *table
 	wait    waiter
 	count   counters
-	mux     *http.ServeMux
+	routes  routes
 
 	// Connections and verdicts outlive the requests that began them. life is
 	// the context of that work; it ends with the gateway.
@@ -123,7 +123,7 @@ func New(o Options) (*Gateway, error) {
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
 		looks: make(chan struct{}, lookers), judged: map[string]chan struct{}{},
 	}
-	g.mux = g.routes()
+	g.routes = g.newRoutes()
 	if g.address == nil {
 		g.address = remoteAddress
 	}
@@ -137,21 +137,6 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.work.Go(g.turnWheel)
 	return g, nil
-}
-
-// Handler serves the gateway's routes.
-func (g *Gateway) Handler() http.Handler { return g.mux }
-
-func (g *Gateway) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("POST /enroll", g.handler(g.enrol))
-	mux.Handle("POST /device/token", g.handler(g.token))
-	mux.Handle("GET /device/channel", g.handler(g.channel))
-	mux.Handle("OPTIONS /device/uploads", g.handler(g.uploadOptions))
-	mux.Handle("POST /device/uploads", g.handler(g.uploadCreate))
-	mux.Handle("HEAD /device/uploads/{id}", g.handler(g.uploadHead))
-	mux.Handle("PATCH /device/uploads/{id}", g.handler(g.uploadPatch))
-	return mux
 }
 
 // Wake looks after a device: something about it changed. It does not block.

@@ -91,7 +91,7 @@ func (g *Gateway) uploadCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/device/uploads/"+u.ID)
+	w.Header().Set("Location", pathUploads+"/"+u.ID)
 	position(w.Header(), u)
 	w.WriteHeader(http.StatusCreated)
 	return nil
@@ -253,18 +253,13 @@ var uploadID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // own returns the upload that the path names, if it is the device's.
 func (g *Gateway) own(r *http.Request, p peer) (vault.Upload, error) {
-	none := fault.NotFound.Errorf(nil, "There is no such upload")
-	id := r.PathValue("id")
-	if !uploadID.MatchString(id) {
-		return vault.Upload{}, none
-	}
-	u, err := g.vault.Upload(r.Context(), id)
+	u, err := g.vault.Upload(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return u, err
 	}
 	if u.Device != p.device.ID || u.Tenant != p.device.Tenant {
 		g.foreign(r.Context(), p.device.Tenant, p.device.ID, p.from, "upload", u.Action)
-		return vault.Upload{}, none
+		return vault.Upload{}, fault.NotFound.Errorf(nil, "There is no such upload")
 	}
 	return u, nil
 }
