@@ -120,7 +120,7 @@ func (s *sink) hold(t *evidence.Table, r any) bool {
 		return false
 	}
 	v := reflect.Indirect(reflect.ValueOf(r))
-	size := int64(v.Type().Size()) + 64 // and some text
+	size := sizeOf(v)
 	if s.r.held.Add(size) > maxHeld {
 		s.r.held.Add(-size)
 		return false
@@ -131,6 +131,24 @@ func (s *sink) hold(t *evidence.Table, r any) bool {
 	}
 	s.held = append(s.held, heldRow{t, r})
 	return true
+}
+
+// sizeOf is what a row takes of memory: itself, and the texts that it points to.
+func sizeOf(v reflect.Value) int64 {
+	size := int64(v.Type().Size())
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case f.Kind() == reflect.String:
+			size += int64(f.Len())
+		case f.Kind() == reflect.Struct:
+			size += sizeOf(f) - int64(f.Type().Size())
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.String:
+			for j := range f.Len() {
+				size += int64(f.Type().Elem().Size()) + int64(f.Index(j).Len())
+			}
+		}
+	}
+	return size
 }
 
 // flush writes out what is held, and from then on holds nothing.

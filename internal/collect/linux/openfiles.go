@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"swab/internal/collect"
 	"swab/internal/collect/host"
@@ -24,7 +25,8 @@ import (
 // Privilege: CAP_SYS_PTRACE for other users' processes; without, each is a miss.
 //
 // Descriptors that are closed while they are read keep what was read. Of more
-// than 100,000 in one process, or 300,000 in all, the rest is left out.
+// than 100,000 in one process, or 300,000 in all, the rest is left out. Targets that
+// the table of processes had no room for are read again, one row at a time.
 func OpenFiles() collect.Collector { return openFiles{} }
 
 type openFiles struct{}
@@ -50,6 +52,9 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 	}
 	c := &fdReader{h: h, out: out, ps: ps}
 	proctable.Each(ctx, ps, c.read, c.rows, nil)
+	if n := c.left.Load(); n > 0 {
+		out.Truncated(fmt.Sprintf("%d descriptors without a target: there was no room for it at first, and later it was gone", n), 0, 0)
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -61,6 +66,8 @@ type fdReader struct {
 	h   *host.Host
 	out collect.Sink
 	ps  *proctable.Processes
+
+	left atomic.Int64 // targets
 }
 
 // fdFacts is what is read of one descriptor beyond its link.
@@ -101,8 +108,12 @@ func (c *fdReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.Tr
 		if fd.Kind == proctable.Path {
 			beat.Tick()
 			f.stat, f.statErr = fds.StatLink(name)
-			if strings.HasSuffix(fd.Target(), deletedMark) {
-				f.deleted = f.statErr != nil || unlinked(c.h, c.ps, p, fd.Target(), f.stat)
+			target := fd.Target()
+			if fd.Left {
+				target, _ = fds.Readlink(name) // the row tells whether it can still be had
+			}
+			if strings.HasSuffix(target, deletedMark) {
+				f.deleted = f.statErr != nil || unlinked(c.h, c.ps, p, target, f.stat)
 			}
 		}
 	}
@@ -119,8 +130,9 @@ func (c *fdReader) rows(p *proctable.Process, facts []fdFacts, err error) {
 		if own && c.ps.Handle(fd) {
 			continue // the agent's table counts them
 		}
+		target, left := p.Target(fd)
 		r := row.OpenFile{
-			PID: p.PID, Name: p.Name(), FD: fd.Number, Target: fd.Target(), Inode: fd.Inode, EntityID: p.EntityID, Own: own,
+			PID: p.PID, Name: p.Name(), FD: fd.Number, Target: target, Inode: fd.Inode, EntityID: p.EntityID, Own: own,
 		}
 		switch fd.Kind {
 		case proctable.Socket:
@@ -134,6 +146,10 @@ func (c *fdReader) rows(p *proctable.Process, facts []fdFacts, err error) {
 		}
 		if facts != nil {
 			c.facts(&r, fd, &facts[i])
+		}
+		if left != nil {
+			c.left.Add(1)
+			r.Detail = join(r.Detail, "its target was left out")
 		}
 		if c.out.Row("open_files", &r) != nil {
 			return // the sink has recorded why

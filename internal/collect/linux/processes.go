@@ -32,7 +32,7 @@ import (
 // A process that ends while it is read keeps its row, marked exited. One whose
 // memory lies on a file system that does not answer is abandoned after a second;
 // its row has what never blocks. Arguments over 128 KiB and environments over
-// 64 KiB are cut, and the row says so. Secrets are masked (package mask).
+// 64 KiB are cut, and where those of all are too long together, more; the row says so. Secrets are masked (package mask).
 func Processes() collect.Collector { return processes{} }
 
 type processes struct{}
@@ -68,6 +68,9 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 	proctable.Each(ctx, ps, c.thick, c.done, nil)
 	if ps.Left > 0 {
 		out.Truncated(fmt.Sprintf("more than %d processes", proctable.MaxProcesses), int64(ps.Left), 0)
+	}
+	if lines, n := ps.LeftLines(); lines > 0 {
+		out.Truncated(fmt.Sprintf("%d command lines, as those of all processes were too long together", lines), 0, n)
 	}
 	if n := c.envLeft.Load(); n > 0 {
 		out.Truncated(fmt.Sprintf("environments of more than %d bytes in all", maxEnvironments), 0, n)

@@ -255,11 +255,15 @@ func (rec *recovery) executable(ctx context.Context, p *proctable.Process, r *ro
 
 func (rec *recovery) openFiles(ctx context.Context, p *proctable.Process, _ *row.Process) error {
 	for _, fd := range p.FDs {
-		if fd.Kind != proctable.Path || host.Special(fd.Target()) {
+		if fd.Kind != proctable.Path {
 			continue
 		}
+		target, err := p.Target(fd)
+		if err != nil || host.Special(target) {
+			continue // closed since, or nothing that can be copied
+		}
 		link := fmt.Sprintf("fd/%d", fd.Number)
-		if err := rec.file(ctx, p, link, fmt.Sprintf("recovered/%d-fd%d", p.PID, fd.Number), "procfs-fd", fd.Target()); err != nil {
+		if err := rec.file(ctx, p, link, fmt.Sprintf("recovered/%d-fd%d", p.PID, fd.Number), "procfs-fd", target); err != nil {
 			return err
 		}
 	}

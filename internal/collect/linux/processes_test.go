@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"swab/internal/collect"
+	"swab/internal/collect/host"
 	"swab/internal/collect/host/hosttest"
+	"swab/internal/collect/linux/proctable"
 	"swab/internal/row"
 )
 
@@ -241,6 +245,74 @@ func TestOpenFilesOfEveryKind(t *testing.T) {
 	}
 	if own != 2 {
 		t.Errorf("%d rows are the agent's own, want its socket and its state file, and no handle on a process", own)
+	}
+}
+
+func TestTargetsWithoutRoomAreReadAgainOrCounted(t *testing.T) {
+	const each = 1800
+	files := crowd()
+	long := strings.Repeat("/"+strings.Repeat("d", 250), 15)
+	for fd := range each {
+		files[fmt.Sprintf("proc/7/fd/%d", fd)] = fmt.Sprintf("-> %s/%d", long, fd)
+	}
+	root := hosttest.Write(t, files)
+	h, err := host.Fixture(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ps, err := proctable.Snapshot(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := ps.Process(7)
+	i := slices.IndexFunc(p.FDs, func(fd proctable.FD) bool { return fd.Left })
+	gone := p.FDs[i].Number
+	if err := os.Remove(fmt.Sprintf("%s/proc/7/fd/%d", root, gone)); err != nil {
+		t.Fatal(err)
+	}
+	out := gather(t, OpenFiles(), h)
+	rows := 0
+	for _, r := range rowsOf[row.OpenFile](out, "open_files") {
+		if r.PID != 7 {
+			continue
+		}
+		rows++
+		want, detail := fmt.Sprintf("%s/%d", long, r.FD), ""
+		if r.FD == gone {
+			want, detail = "", "its target was left out"
+		}
+		if r.Target != want || r.Detail != detail {
+			t.Errorf("descriptor %d: target %.20q…, detail %q", r.FD, r.Target, r.Detail)
+		}
+	}
+	if rows != each || len(out.truncated) != 1 || !strings.HasPrefix(out.truncated[0], "1 descriptors without a target") {
+		t.Errorf("%d rows, truncated %q", rows, out.truncated)
+	}
+}
+
+func TestCommandLinesOverTheRoomOfAllAreCounted(t *testing.T) {
+	files := crowd()
+	for pid := 100; pid < 130; pid++ {
+		files[fmt.Sprintf("proc/%d/stat", pid)] = statOf(pid, "long", 'S', 1, 0, 900)
+		files[fmt.Sprintf("proc/%d/status", pid)] = statusText
+		files[fmt.Sprintf("proc/%d/cmdline", pid)] = "long\x00" + strings.Repeat("x", 100_000)
+	}
+	out := gather(t, Processes(), hosttest.New(t, files))
+	if len(out.truncated) != 1 || !strings.Contains(out.truncated[0], "command lines") {
+		t.Errorf("truncated = %q", out.truncated)
+	}
+	cut := 0
+	for _, p := range rowsOf[row.Process](out, "processes") {
+		if p.PID >= 100 && (len(p.Args) == 0 || p.Args[0] != "long") {
+			t.Errorf("process %d has lost the beginning of its command line", p.PID)
+		}
+		if strings.Contains(p.Denied, "cmdline") {
+			cut++
+		}
+	}
+	if want := fmt.Sprintf("%d command lines", cut); cut == 0 || !strings.HasPrefix(out.truncated[0], want) {
+		t.Errorf("%q, and %d rows say so", out.truncated[0], cut)
 	}
 }
 

@@ -31,11 +31,12 @@ const (
 type FD struct {
 	Number int32
 	Kind   Kind
+	Left   bool   // the target was left out, for want of room: [Process.Target] reads it again
 	Inode  uint64 // of a socket, a pipe, a namespace; else 0
 	target string
 }
 
-// Target is the text of the descriptor's link.
+// Target is the text of the descriptor's link; "" where it was left out.
 func (f FD) Target() string {
 	switch f.Kind {
 	case Socket:
@@ -44,6 +45,20 @@ func (f FD) Target() string {
 		return "pipe:[" + strconv.FormatUint(f.Inode, 10) + "]"
 	}
 	return f.target
+}
+
+// Target is the text of a descriptor's link, which is read again where it was left
+// out. The process may have ended since, and the descriptor may be another's.
+func (p *Process) Target(f FD) (string, error) {
+	if !f.Left {
+		return f.Target(), nil
+	}
+	dir, release, err := p.Open()
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return dir.Readlink("fd/" + strconv.Itoa(int(f.Number)))
 }
 
 // descriptors lists what a process holds open.
@@ -74,7 +89,7 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 		if err != nil {
 			return err
 		}
-		list = append(list, s.fd(int32(n), target))
+		list = append(list, s.fd(&p.table.texts, int32(n), target))
 		return nil
 	})
 	slices.SortFunc(list, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
@@ -83,21 +98,31 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 
 // fd keeps a descriptor in little memory: numbers for sockets and pipes, one
 // string for what many descriptors share.
-func (s *Scratch) fd(n int32, target string) FD {
-	switch {
-	case strings.HasPrefix(target, "/"):
-		return FD{Number: n, Kind: Path, target: s.Intern(target)}
-	case strings.HasPrefix(target, "anon_inode:"):
-		return FD{Number: n, Kind: Anon, target: s.Intern(target)}
-	}
+func (s *Scratch) fd(room *texts, n int32, target string) FD {
+	f := FD{Number: n}
 	kind, inode, ok := proc.Inode(target)
 	switch {
+	case strings.HasPrefix(target, "/"):
+		f.Kind = Path
+	case strings.HasPrefix(target, "anon_inode:"):
+		f.Kind = Anon
 	case ok && kind == "socket":
-		return FD{Number: n, Kind: Socket, Inode: inode}
+		f.Kind, f.Inode = Socket, inode
+		return f
 	case ok && kind == "pipe":
-		return FD{Number: n, Kind: Pipe, Inode: inode}
+		f.Kind, f.Inode = Pipe, inode
+		return f
+	default:
+		f.Kind, f.Inode = Other, inode
 	}
-	return FD{Number: n, Kind: Other, Inode: inode, target: s.Intern(target)}
+	if t, ok := s.texts[target]; ok {
+		f.target = t
+	} else if room.take(len(target), 1) {
+		f.target = s.Intern(target)
+	} else {
+		f.Left = true
+	}
+	return f
 }
 
 // Intern is a text that many processes share, kept once.

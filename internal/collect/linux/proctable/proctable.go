@@ -29,17 +29,20 @@ const (
 	MaxProcesses = 200_000   // in the table
 	MaxCmdline   = 128 << 10 // bytes
 	MaxFDs       = 100_000   // of one process
-	MaxAllFDs    = 300_000   // of all together: 40 bytes each, and the agent has 64 MiB
+	MaxAllFDs    = 300_000   // of all together: 40 bytes each, and their targets within MaxTexts
 )
 
 // ErrReused says that a process ended and another has its pid.
 var ErrReused = errors.New("the process ended, and another has its pid")
 
 // Processes is the table. It does not change once made.
+// Its texts have [MaxTexts] bytes at most.
 type Processes struct {
-	List    []*Process // by pid
-	Left    int        // processes over MaxProcesses
-	LeftFDs int        // processes of which descriptors were left out
+	List []*Process // by pid
+	Left int        // processes over MaxProcesses
+
+	texts                texts
+	leftLines, leftBytes atomic.Int64
 
 	proc   *host.Tree
 	h      *host.Host
@@ -93,22 +96,18 @@ func take(ctx context.Context, h *host.Host) (*Processes, error) {
 			p.CmdlineErr = errors.Join(p.CmdlineErr, err)
 			return
 		}
-		p.Cmdline, p.CmdlineErr = r.Cmdline, r.CmdlineErr
+		p.commandLine(r.Cmdline, r.CmdlineErr)
 	}, func(p *Process) bool { return p.first(&held, budget) })
 
-	var total, left atomic.Int64
+	var total atomic.Int64
 	host.Parallel(ctx, len(ps.List), func() func(int) { // links never block: no patience is needed
 		scratch := new(Scratch)
 		return func(i int) {
 			if p := ps.List[i]; p.EntityID != "" {
 				p.FDs, p.FDsErr = p.descriptors(scratch, &total)
-				if errors.Is(p.FDsErr, host.ErrTruncated) {
-					left.Add(1)
-				}
 			}
 		}
 	})
-	ps.LeftFDs = int(left.Load())
 	ps.byPID = sync.OnceValue(ps.index)
 	ps.owners = sync.OnceValue(ps.sockets)
 	return ps, context.Cause(ctx)
@@ -165,7 +164,9 @@ func (p *Process) first(held *atomic.Int64, budget int64) bool {
 		p.Status, err = proc.ParseStatus(status)
 	}
 	p.StatusErr = err
-	p.Exe, p.ExeErr = dir.Readlink("exe")
+	if p.Exe, p.ExeErr = dir.Readlink("exe"); !p.table.texts.take(len(p.Exe), 1) {
+		p.Exe, p.ExeErr = "", ErrTexts
+	}
 	ns, err := dir.Readlink("ns/net")
 	if err == nil {
 		_, p.NetNS, _ = proc.Inode(ns)
