@@ -98,18 +98,24 @@ type Gateway struct {
 
 	// Connections and verdicts outlive the requests that began them. life is
 	// the context of that work; it ends with the gateway.
-	life   context.Context
-	end    context.CancelFunc
-	work   sync.WaitGroup
-	looks  chan struct{} // a token for each device that is being looked after because of a wake-up
-	stop   sync.Once     // ends the waiting
-	mu     sync.Mutex
-	closed bool
-	judged map[string]chan struct{} // uploads whose verdict is on its way, by id
+	life    context.Context
+	end     context.CancelFunc
+	work    sync.WaitGroup
+	looks   chan struct{} // a token for each device that is being looked after because of a wake-up
+	turns   chan struct{} // a token for each verdict that is being made
+	stop    sync.Once     // ends the waiting
+	mu      sync.Mutex
+	closed  bool
+	leaving chan struct{}            // closed with it
+	judged  map[string]chan struct{} // uploads whose verdict is on its way, by id
 }
 
 // lookers bounds how many devices are looked after at once because of a wake-up.
 const lookers = 64
+
+// judges bounds how many verdicts are made at once: after a restart every
+// complete upload is read from its start.
+const judges = 4
 
 // New returns a gateway that serves until it is shut down.
 func New(o Options) (*Gateway, error) {
@@ -121,7 +127,7 @@ func New(o Options) (*Gateway, error) {
 		bases: b, engine: o.Engine, devices: o.Devices, tokens: o.Tokens, keys: o.Keys, vault: o.Vault, log: o.Log, now: o.Now,
 		address: o.Address, onDenied: o.OnDenied, times: o.Times.orDefault(), most: o.Connections,
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
-		looks: make(chan struct{}, lookers), judged: map[string]chan struct{}{},
+		looks: make(chan struct{}, lookers), turns: make(chan struct{}, judges), leaving: make(chan struct{}), judged: map[string]chan struct{}{},
 	}
 	g.routes = g.newRoutes()
 	if g.address == nil {
@@ -174,7 +180,10 @@ var errShutdown = errors.New("the server is going away")
 // start's sweep does. It may be called more than once.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
-	g.closed = true
+	if !g.closed {
+		g.closed = true
+		close(g.leaving)
+	}
 	verdicts := make([]chan struct{}, 0, len(g.judged))
 	for _, done := range g.judged {
 		verdicts = append(verdicts, done)

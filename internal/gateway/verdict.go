@@ -48,6 +48,10 @@ func (g *Gateway) judge(u vault.Upload) <-chan struct{} {
 			g.mu.Unlock()
 			close(done)
 		}()
+		if !g.turn() {
+			return // the next start's sweep does it
+		}
+		defer func() { <-g.turns }()
 		ctx, cancel := context.WithTimeout(g.life, verdictWithin)
 		defer cancel()
 		if err := g.settle(ctx, u); err != nil && g.life.Err() == nil {
@@ -59,6 +63,22 @@ func (g *Gateway) judge(u vault.Upload) <-chan struct{} {
 		}
 	})
 	return done
+}
+
+// turn waits until one verdict more may be made, unless the gateway closes.
+func (g *Gateway) turn() bool {
+	select {
+	case <-g.leaving:
+		return false
+	case g.turns <- struct{}{}:
+	}
+	select {
+	case <-g.leaving: // both were so
+		<-g.turns
+		return false
+	default:
+		return true
+	}
 }
 
 // settle verifies a complete upload and ends its action by it. Each step can be
