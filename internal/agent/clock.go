@@ -79,8 +79,12 @@ func (c *clock) tlsConfig(roots *x509.CertPool) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Time: c.judge}
 }
 
-// explain names the clock where a certificate's dates are why err came to be.
+// explain says what to do where the server's certificate is why err came to be.
 func (c *clock) explain(err error) error {
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		return fmt.Errorf("the server's certificate is of an authority that this device does not trust: "+
+			"check --ca; a server's own authority is the file ca.pem in its data directory: %w", err)
+	}
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	if !ok || invalid.Reason != x509.Expired || invalid.Cert == nil {
 		return err

@@ -173,7 +173,9 @@ func TestOnlyHTTPSServersAreTaken(t *testing.T) {
 
 func TestAServerOfAnotherAuthorityIsNotSpokenTo(t *testing.T) {
 	r := newRig(t).start(options{roots: x509.NewCertPool()})
-	until(t, "it was tried", func() bool { return strings.Contains(r.log.String(), "certificate") })
+	until(t, "the log says what to do", func() bool {
+		return strings.Contains(r.log.String(), "check --ca") && strings.Contains(r.log.String(), "ca.pem")
+	})
 	if n := r.peer.count("POST /enroll"); n != 0 {
 		t.Errorf("%d requests were sent", n)
 	}
