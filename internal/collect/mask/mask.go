@@ -13,6 +13,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -48,7 +49,7 @@ func (m *Masker) Env(vars []string) []string {
 		case m.secret(name) && !path(name, value):
 			vars[i] = name + "=" + m.hide(value)
 		default:
-			if masked := m.value(value); masked != value {
+			if masked := m.sweep(m.value(value)); masked != value {
 				vars[i] = name + "=" + masked
 			}
 		}
@@ -61,6 +62,9 @@ func (m *Masker) Args(args []string) []string {
 	if len(args) > 0 {
 		m.words(args, 0)
 	}
+	for i, arg := range args {
+		args[i] = m.sweep(arg)
+	}
 	return args
 }
 
@@ -70,12 +74,14 @@ func (m *Masker) words(args []string, depth int) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if depth == 0 && strings.ContainsAny(arg, " \n\t") {
-			args[i] = m.line(arg) // `sh -c "…"`, or a title that the process wrote over its arguments
+			args[i] = m.text(arg) // `sh -c "…"`, or a title that the process wrote over its arguments
 			continue
 		}
 		name, value, hasValue := strings.Cut(arg, "=")
-		next := i+1 < len(args) && !strings.HasPrefix(args[i+1], "-")
+		next := i+1 < len(args) && !strings.HasPrefix(args[i+1], "--")
 		switch {
+		case strings.Contains(arg, kept):
+			// masked already, in the text that the word stands in
 		case hasValue && value != "" && m.secret(strings.TrimLeft(name, "-")) && !path(name, value):
 			args[i] = name + "=" + m.hide(value)
 		case !hasValue && strings.HasPrefix(arg, "--") && next && m.secret(arg[2:]) && !path(arg, args[i+1]):
@@ -83,6 +89,11 @@ func (m *Masker) words(args []string, depth int) {
 			args[i] = m.hide(args[i])
 		case tool.glued != "" && strings.HasPrefix(arg, tool.glued) && len(arg) > len(tool.glued) && !strings.HasPrefix(arg, "--"):
 			args[i] = tool.glued + m.hide(arg[len(tool.glued):])
+		case hasValue && tool.next(name):
+			args[i] = name + "=" + m.half(value, tool.half)
+		case tool.opt(arg) != "":
+			opt := tool.opt(arg)
+			args[i] = opt + m.half(arg[len(opt):], tool.half)
 		case i+1 < len(args) && tool.next(arg):
 			i++
 			args[i] = m.half(args[i], tool.half)
@@ -93,6 +104,28 @@ func (m *Masker) words(args []string, depth int) {
 			tool = toolOf(arg) // `sudo mysql …`, `env X=1 curl …`
 		}
 	}
+}
+
+// kept stands on both sides of the number of a secret that is masked already; no
+// argument can hold it.
+const kept = "\x00"
+
+// text masks a text in which several words stand: its settings and URLs first,
+// quotes and all, then its words.
+func (m *Masker) text(arg string) string {
+	if strings.Contains(arg, "-----BEGIN ") {
+		return m.value(arg)
+	}
+	var masks []string
+	arg = m.sweepBy(arg, func(secret string) string {
+		masks = append(masks, m.hide(secret))
+		return kept + strconv.Itoa(len(masks)-1) + kept
+	})
+	arg = m.line(arg)
+	for i, mask := range masks {
+		arg = strings.Replace(arg, kept+strconv.Itoa(i)+kept, mask, 1)
+	}
+	return arg
 }
 
 // line masks the words of a text, and keeps what stands between them.
@@ -122,7 +155,7 @@ func space(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }
 // header masks the value of a header that carries a credential.
 func (m *Masker) header(text string) string {
 	name, value, ok := strings.Cut(text, ":")
-	if !ok || value == "" || strings.ContainsAny(name, " /=") {
+	if !ok || value == "" || strings.ContainsAny(name, " /=") || strings.Contains(value, kept) {
 		return text
 	}
 	switch low := strings.ToLower(name); {
@@ -225,12 +258,12 @@ func path(name, value string) bool {
 var plain = map[string]bool{
 	"pwd": true, "oldpwd": true, "sshauthsock": true, "sshaskpass": true, "gitaskpass": true, "sudoaskpass": true,
 	"passwordstoredir": true, "keymap": true, "xdgsessionid": true, "bypass": true, "passthrough": true,
-	"tokenizersparallelism": true, "compass": true, "passive": true, "maxtokens": true,
+	"tokenizersparallelism": true, "tokenizer": true, "tokenizers": true, "compass": true, "passive": true, "maxtokens": true,
 }
 
 // words of secrets' names; ends are those that count at a name's end alone.
 var (
-	wordsIn  = []string{"passw", "passphrase", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential", "connectionstring", "authkey", "encryptionkey", "signingkey", "masterkey", "sessionkey", "bearer", "cookie"}
+	wordsIn  = []string{"passw", "passphrase", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential", "connectionstring", "accountkey", "sharedkey", "storepass", "authkey", "encryptionkey", "signingkey", "masterkey", "sessionkey", "bearer", "cookie"}
 	wordsEnd = []string{"pass", "pwd", "pw", "key", "auth", "jwt", "dsn", "pat", "salt", "otp", "pin"}
 )
 
