@@ -51,6 +51,7 @@ type Result struct {
 	Profile  string                   `json:"profile"`
 	Plan     catalog.Digest           `json:"plan"`
 	Outcomes map[evidence.Outcome]int `json:"outcomes"` // items by what came of them
+	NotWhole int                      `json:"notWhole"` // of those collected: some of it could not be read
 	Millis   int64                    `json:"millis"`
 }
 
@@ -86,12 +87,21 @@ func (s *CollectSettings) Run(ctx context.Context, env command.Env) error {
 	}
 	r := Result{
 		Output: s.Output, Bytes: report.Size, SHA256: report.SHA256, Device: id.Device(), Profile: s.Profile, Plan: plan.Digest(),
-		Outcomes: map[evidence.Outcome]int{}, Millis: env.Now().Sub(began).Milliseconds(),
+		Millis: env.Now().Sub(began).Milliseconds(),
 	}
-	for _, line := range report.Manifest.Ledger {
-		r.Outcomes[line.Outcome]++
-	}
+	r.count(report.Manifest.Ledger)
 	return s.print(tell, r)
+}
+
+// count sums up a ledger.
+func (r *Result) count(ledger []evidence.Line) {
+	r.Outcomes = map[evidence.Outcome]int{}
+	for _, line := range ledger {
+		r.Outcomes[line.Outcome]++
+		if line.Outcome == evidence.Collected && !line.Whole() {
+			r.NotWhole++
+		}
+	}
 }
 
 // identity is who signs, and where its state lies.
@@ -145,9 +155,15 @@ func (s *CollectSettings) print(w io.Writer, r Result) error {
 	for _, o := range []evidence.Outcome{
 		evidence.Collected, evidence.Absent, evidence.Denied, evidence.Truncated, evidence.TimedOut, evidence.Changed, evidence.Skipped, evidence.Excluded,
 	} {
-		if n := r.Outcomes[o]; n > 0 && err == nil {
-			_, err = fmt.Fprintf(w, "%7d %s\n", n, o)
+		n := r.Outcomes[o]
+		if n == 0 || err != nil {
+			continue
 		}
+		not := ""
+		if o == evidence.Collected && r.NotWhole > 0 {
+			not = fmt.Sprintf(", %d of them not whole", r.NotWhole)
+		}
+		_, err = fmt.Fprintf(w, "%7d %s%s\n", n, o, not)
 	}
 	return err
 }

@@ -12,9 +12,12 @@ const Format = "swab.package/1"
 // Outcome is what came of an item, or of one original.
 type Outcome string
 
-// The outcomes. absent and skipped come only from code that looked.
+// The outcomes. absent and skipped come only from code that looked. Collected is
+// not "all there was": the item was read, and each single thing of it that could not
+// be is in the line's Missing, with Cause saying so. Only without either is it whole
+// ([Line.Whole]).
 const (
-	Collected Outcome = "collected" // all there was
+	Collected Outcome = "collected" // it was read, but for what Missing names
 	Absent    Outcome = "absent"    // the source is not on this device
 	Denied    Outcome = "denied"    // it is, and may not be read
 	Truncated Outcome = "truncated" // a bound cut it
@@ -90,7 +93,7 @@ type Line struct {
 	Item       string   `json:"item"`
 	Stage      int      `json:"stage"`
 	Outcome    Outcome  `json:"outcome"`
-	Cause      string   `json:"cause"`  // in words; "" when collected whole
+	Cause      string   `json:"cause"`  // in words; "" only when collected whole
 	Code       int      `json:"code"`   // errno or NTSTATUS; 0 where there is none
 	Source     []string `json:"source"` // what was read
 	Rows       int64    `json:"rows"`
@@ -102,6 +105,11 @@ type Line struct {
 	Left       Left     `json:"left"`    // what a bound left out
 	Missing    []Miss   `json:"missing"` // single things that could not be read, at most MaxMissing
 	Notes      []string `json:"notes"`
+}
+
+// Whole says whether all that there was is in the package.
+func (l Line) Whole() bool {
+	return l.Outcome == Collected && len(l.Missing) == 0 && l.Left == Left{}
 }
 
 // Left is what a bound left out.

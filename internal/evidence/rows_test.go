@@ -93,14 +93,14 @@ func TestColumnsOfOtherTypesAreMistakes(t *testing.T) {
 var hostileTexts = []string{
 	"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", `=cmd|' /C calc'!A0`, "<script>alert(1)</script>",
 	"\x1b]0;owned\a\x1b[2J", "\x9b31m", "\u009b31m", "abc\u202egpj.exe", "a\u2066b", "\ufeffbom", "a\u2028b", "a\u00adb", "\U000e0041tag",
-	"\xff\xfe", "caf\xc3", "nul\x00byte", `quote " and \ back`, "a,b;c", " led", "line\nfeed", "crlf\r\nx", "\x7f", "grüße 漢字 😀", "",
+	"\xff\xfe", "caf\xc3", "nul\x00byte", `quote " and \ back`, "a,b;c", " led", "line\nfeed", "crlf\r\nx", "\x7f", `amb\xff`, "amb\xff", `\\x41`, "\\\xff", `\x5c`, `\x`, `C:\xampp\u{41}`, "grüße 漢字 😀", "",
 }
 
 func TestHostileTextIsInert(t *testing.T) {
 	for _, text := range hostileTexts {
 		gotJSON, _, gotCSV := render(struct{ A, B string }{text, "b"})
 		var back struct{ A, B string }
-		if err := json.Unmarshal([]byte(gotJSON), &back); err != nil || back.A != validText(text) || back.B != "b" {
+		if err := json.Unmarshal([]byte(gotJSON), &back); err != nil || UnescapeText(back.A) != text || back.B != "b" {
 			t.Errorf("%q in JSON reads back as %q, %v", text, back.A, err)
 		}
 		if bare(strings.TrimSuffix(gotJSON, "\n"), "") {
@@ -116,6 +116,29 @@ func TestHostileTextIsInert(t *testing.T) {
 		}
 		if bare(cells[0], "\n\t") {
 			t.Errorf("%q stands bare in CSV: %q", text, cells[0])
+		}
+	}
+}
+
+func TestNamesThatLookLikeEscapesAreToldApart(t *testing.T) {
+	for text, want := range map[string]struct{ json, csv string }{
+		"amb\xff":   {`"amb\\xff"`, `amb\xff`},
+		`amb\xff`:   {`"amb\\x5cxff"`, `amb\x5cxff`},
+		"a\u202eb":  {"\"a\\u202eb\"", `a\u{202e}b`},
+		`a\u{202e}`: {`"a\\u{202e}"`, `a\x5cu{202e}`},
+		`C:\tmp`:    {`"C:\\tmp"`, `C:\tmp`},
+	} {
+		got := struct{ json, csv string }{string(appendJSONText(nil, text)), string(appendCSVText(nil, text))}
+		if got != want {
+			t.Errorf("%q is %s in JSON and %s in CSV, want %s and %s", text, got.json, got.csv, want.json, want.csv)
+		}
+	}
+}
+
+func TestOtherBackslashesAreNoEscapes(t *testing.T) {
+	for _, text := range []string{"", `\`, `\x`, `\x4`, `\xZZ`, `\xFF`, `a\u0041`, `\\`} {
+		if got := UnescapeText(text); got != text {
+			t.Errorf("%q is undone as %q", text, got)
 		}
 	}
 }
@@ -158,7 +181,7 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		var back string
 		b := appendJSONText(nil, s)
-		if err := json.Unmarshal(b, &back); err != nil || back != validText(s) {
+		if err := json.Unmarshal(b, &back); err != nil || UnescapeText(back) != s {
 			t.Errorf("%q in JSON is %s, and reads back as %q, %v", s, b, back, err)
 		}
 		if bare(string(b), "") {

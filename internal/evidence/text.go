@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"strings"
 	"unicode/utf8"
 )
 
@@ -30,7 +31,8 @@ func unseen(r rune) bool {
 }
 
 // appendJSONText appends s as a JSON string. A byte that is not part of UTF-8
-// becomes the four characters \xNN.
+// becomes the four characters \xNN, and so does a backslash that is followed by an
+// x, so that [UnescapeText] has the bytes back.
 func appendJSONText(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
@@ -49,6 +51,8 @@ func appendJSONText(b []byte, s string) []byte {
 		}
 		b = append(b, s[start:i]...)
 		switch {
+		case c == '\\' && next(s, i) == 'x':
+			b = append(b, '\\', '\\', 'x', '5', 'c')
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
 		case c == '\n':
@@ -69,20 +73,50 @@ func appendJSONText(b []byte, s string) []byte {
 	return append(append(b, s[start:]...), '"')
 }
 
+// next is the byte after the one at i; 0 at the end.
+func next(s string, i int) byte {
+	if i+1 < len(s) {
+		return s[i+1]
+	}
+	return 0
+}
+
+// UnescapeText is the bytes that the device had, of a text in a table's JSON
+// Lines: each \xNN (two lower-case hex digits) is one of them.
+func UnescapeText(text string) string {
+	at := strings.Index(text, `\x`)
+	if at < 0 {
+		return text
+	}
+	b := append(make([]byte, 0, len(text)), text[:at]...)
+	for i := at; i < len(text); i++ {
+		if text[i] == '\\' && next(text, i) == 'x' && i+3 < len(text) {
+			high, low := strings.IndexByte(hexLower, text[i+2]), strings.IndexByte(hexLower, text[i+3])
+			if high >= 0 && low >= 0 {
+				b = append(b, byte(high<<4|low))
+				i += 3
+				continue
+			}
+		}
+		b = append(b, text[i])
+	}
+	return string(b)
+}
+
 func appendEscape(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexLower[r>>12&15], hexLower[r>>8&15], hexLower[r>>4&15], hexLower[r&15])
 }
 
 // appendCSVText appends s as a CSV cell that no spreadsheet runs and no terminal
 // obeys: a leading ' where it would be a formula, and \xNN or \u{N} in place of
-// what is not seen. Only line feeds and tabs inside it stay.
+// what is not seen and of a backslash that would look like the beginning of one. Only line feeds and tabs inside it stay.
 func appendCSVText(b []byte, s string) []byte {
 	quote, clean := false, true
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '"' || c == ',' || c == ';' || c == '\n' || c == '\t':
 			quote = true
-		case c < ' ' || c >= 0x7f:
+		case c < ' ' || c >= 0x7f || c == '\\':
 			clean = false
 		}
 	}
@@ -109,7 +143,7 @@ func appendCSVText(b []byte, s string) []byte {
 			b = append(b, '"', '"')
 		case c == '\n' || c == '\t':
 			b = append(b, c)
-		case c < ' ' || c == 0x7f || r == utf8.RuneError && n == 1:
+		case c < ' ' || c == 0x7f || r == utf8.RuneError && n == 1, c == '\\' && (next(s, i) == 'x' || strings.HasPrefix(s[i+1:], "u{")):
 			b = append(b, '\\', 'x', hexLower[c>>4], hexLower[c&15])
 		case unseen(r):
 			b = append(b, '\\', 'u', '{')
@@ -148,7 +182,8 @@ func formula(s string) bool {
 }
 
 // validText is s with each byte that is no UTF-8 as \xNN: what of a text can
-// stand in the manifest.
+// stand in the manifest. It is for reading: where the bytes matter, as of an
+// original's path, they stand beside it.
 func validText(s string) string {
 	if utf8.ValidString(s) {
 		return s
