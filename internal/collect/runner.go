@@ -104,6 +104,7 @@ func (r *runner) item(ctx context.Context, item catalog.Item, taken *barrier) ev
 	c, err := r.collector(item)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // the package's time had run out before
+		s.open()
 	}
 	if err != nil {
 		s.arrive()

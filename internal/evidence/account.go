@@ -213,7 +213,7 @@ func (a *account) plan(m *Manifest) *catalog.Plan {
 var outcomes = []Outcome{Collected, Absent, Denied, Truncated, TimedOut, Changed, Skipped, Excluded}
 
 // ledger: exactly one line for each item of the plan, with a legal outcome, and
-// the entries that it names are there.
+// the entries that it names are there, and have its rows and bytes.
 func (a *account) ledger(m *Manifest, plan *catalog.Plan) {
 	lines := map[string]int{}
 	has := map[string]bool{}
@@ -225,6 +225,7 @@ func (a *account) ledger(m *Manifest, plan *catalog.Plan) {
 		if !slices.Contains(outcomes, line.Outcome) {
 			a.flawf(CodeLedger, manifestPath, "item %s ended as %s, which is no outcome", quote(line.Item), quote(string(line.Outcome)))
 		}
+		a.sum(&line)
 		for _, path := range line.Entries {
 			if !has[path] {
 				a.flawf(CodeLedger, path, "the ledger names it for item %s, and the package does not have it", quote(line.Item))
@@ -237,7 +238,34 @@ func (a *account) ledger(m *Manifest, plan *catalog.Plan) {
 		}
 		delete(lines, item.Name)
 	}
+	for _, line := range m.Ledger {
+		a.tables(plan, &line, has)
+	}
 	for _, item := range slices.Sorted(maps.Keys(lines)) {
 		a.flawf(CodeLedger, manifestPath, "the ledger has item %s, which the plan does not", quote(item))
+	}
+}
+
+// sum holds a line's figures against its item's entries.
+func (a *account) sum(line *Line) {
+	got := sum{len(line.Entries), line.Rows, line.Bytes}
+	if want := a.sums[line.Item]; got != want {
+		a.flawf(CodeLedger, manifestPath, "item %s has %d entries with %d rows and %d bytes, and its line in the ledger says %d, %d and %d",
+			quote(line.Item), want.entries, want.rows, want.bytes, got.entries, got.rows, got.bytes)
+	}
+}
+
+// tables: an item that was begun has each of its tables, with rows or without.
+func (a *account) tables(plan *catalog.Plan, line *Line, has map[string]bool) {
+	item, _ := plan.Item(line.Item)
+	switch line.Outcome {
+	case Collected, Truncated, TimedOut, Changed:
+	default:
+		return
+	}
+	for _, table := range item.Tables {
+		if path := item.Path(table) + ".jsonl"; !has[path] {
+			a.flawf(CodeLedger, path, "item %s is %s, and the package does not have this table of it", quote(line.Item), line.Outcome)
+		}
 	}
 }

@@ -103,12 +103,13 @@ type scan struct {
 	found   []Found
 	kept    map[string][]byte // of the entries that the account is made of
 	listed  int               // entries that entries.jsonl accounts for
+	sums    map[string]sum    // of each item's entries, as the account has them
 	ended   bool              // the ZIP was read to its end
 	flaws   []Flaw
 }
 
 func newScan(r io.Reader, l Limits) *scan {
-	s := &scan{claims: newNames(), kept: map[string][]byte{}}
+	s := &scan{claims: newNames(), kept: map[string][]byte{}, sums: map[string]sum{}}
 	s.scanner = newScanner(r, l, s.add)
 	return s
 }

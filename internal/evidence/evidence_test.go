@@ -123,8 +123,9 @@ func (s sample) build(t testing.TB) []byte {
 	}
 	m := manifest(s.key)
 	m.Ledger = []Line{
-		{Item: "linux.processes", Outcome: Collected, Source: []string{"/proc"}, Rows: processes.Rows, Entries: append(processes.Entries, f.Entry().Path)},
-		{Item: "linux.sockets", Outcome: Denied, Cause: "permission denied", Code: 13, Entries: sockets.Entries},
+		{Item: "linux.processes", Outcome: Collected, Source: []string{"/proc"}, Rows: processes.Rows,
+			Bytes: processes.Bytes + f.Entry().Size, Entries: append(processes.Entries, f.Entry().Path)},
+		{Item: "linux.sockets", Outcome: Denied, Cause: "permission denied", Code: 13, Bytes: sockets.Bytes, Entries: sockets.Entries},
 	}
 	if s.ledger != nil {
 		m.Ledger = s.ledger(m.Ledger)

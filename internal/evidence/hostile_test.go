@@ -73,6 +73,14 @@ func TestLyingPackage(t *testing.T) {
 		}, CodeLedger},
 		"no such outcome":    {func(f *forgery) { f.m.Ledger[0].Outcome = "fine"; f.sign(t) }, CodeLedger},
 		"entry never there":  {func(f *forgery) { f.m.Ledger[1].Entries = append(f.m.Ledger[1].Entries, "x.csv"); f.sign(t) }, CodeLedger},
+		"rows invented":      {func(f *forgery) { f.m.Ledger[0].Rows++; f.sign(t) }, CodeLedger},
+		"bytes invented":     {func(f *forgery) { f.m.Ledger[0].Bytes--; f.sign(t) }, CodeLedger},
+		"entry not named":    {func(f *forgery) { f.m.Ledger[0].Entries = f.m.Ledger[0].Entries[1:]; f.sign(t) }, CodeLedger},
+		"entry of no item":   {func(f *forgery) { f.m.Entries[f.index(original)].Item = ""; f.sign(t) }, CodeLedger},
+		"table gone":         {func(f *forgery) { f.dropTable(t, Collected) }, CodeLedger},
+		"table cut away":     {func(f *forgery) { f.dropTable(t, Truncated) }, CodeLedger},
+		"table timed out":    {func(f *forgery) { f.dropTable(t, TimedOut) }, CodeLedger},
+		"table changed":      {func(f *forgery) { f.dropTable(t, Changed) }, CodeLedger},
 		"plan gone":          {func(f *forgery) { f.remove(planPath); f.list(); f.sign(t) }, CodePlan},
 		"plan of less":       {func(f *forgery) { f.shortPlan(t, false) }, CodePlan},
 		"plan of another OS": {func(f *forgery) { f.m.Device.OS = "windows"; f.sign(t) }, CodePlan},
@@ -93,6 +101,29 @@ func TestLyingPackage(t *testing.T) {
 			t.Errorf("%s: %+v, want exit 1", name, v)
 		}
 	}
+}
+
+// TestItemThatWasNotBegunNeedsNoTable is the other side of the lies about tables.
+func TestItemThatWasNotBegunNeedsNoTable(t *testing.T) {
+	for _, outcome := range []Outcome{Absent, Denied, Skipped, Excluded} {
+		f := forge(t, tiny(t))
+		f.dropTable(t, outcome)
+		if r := check(t, f.bytes()); r.Class != Intact {
+			t.Errorf("%s: %s, %v", outcome, r.Class, r.Flaws)
+		}
+	}
+}
+
+// dropTable takes the table of sockets away, and makes the rest agree with that.
+func (f *forgery) dropTable(t *testing.T, outcome Outcome) {
+	t.Helper()
+	line := &f.m.Ledger[1]
+	for _, path := range line.Entries {
+		f.remove(path)
+	}
+	line.Outcome, line.Rows, line.Bytes, line.Entries = outcome, 0, 0, []string{}
+	f.list()
+	f.sign(t)
 }
 
 func (f *forgery) index(path string) int {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"swab/internal/canon"
 )
@@ -113,6 +114,7 @@ func (l *lister) end() {
 // compare holds an entry of the account against one of the ZIP, which should be
 // the same.
 func (s *scan) compare(e *Entry, f Found) {
+	s.count(e)
 	at, dated := e.modified()
 	switch {
 	case e.Path != f.Path:
@@ -122,4 +124,30 @@ func (s *scan) compare(e *Entry, f Found) {
 	case dated && f.time != clampTime(at):
 		s.add(Flaw{CodeHeader, f.Path, "its time is not the one in the manifest"})
 	}
+}
+
+// sum is what an item's entries have together.
+type sum struct {
+	entries     int
+	rows, bytes int64
+}
+
+// Bounds of what is summed up: no plan has so many items, or such names.
+const (
+	maxSums     = 1000
+	maxItemName = 200
+)
+
+// count adds an entry to its item's.
+func (s *scan) count(e *Entry) {
+	t, ok := s.sums[e.Item]
+	if e.Item == "" || !ok && (len(s.sums) == maxSums || len(e.Item) > maxItemName) {
+		return
+	}
+	t.entries++
+	t.bytes += e.Size
+	if e.Kind == KindTable && strings.HasSuffix(e.Path, ".jsonl") { // the CSV has the same rows
+		t.rows += e.Rows
+	}
+	s.sums[e.Item] = t
 }

@@ -80,6 +80,14 @@ func TestManyEntriesAreListedApart(t *testing.T) {
 		t.Errorf("first entry of the manifest: %+v, want %s of %d rows", e, listPath, len(r.Entries)-6)
 	}
 
+	// What it lists counts for the ledger: of the item's entries none is the manifest's.
+	lie := forge(t, pkg)
+	lie.m.Ledger[0].Rows++
+	lie.sign(t)
+	if r := check(t, lie.bytes()); r.Class != Altered || r.Flaws[0].Code != CodeLedger {
+		t.Errorf("rows that the list does not have: %s, %v", r.Class, r.Flaws)
+	}
+
 	// Without that list nothing accounts for the entries.
 	f := forge(t, pkg)
 	f.remove(listPath)

@@ -272,6 +272,7 @@ func packageOf(t testing.TB, d *agent, a action.Action, attempt, bulk int, chang
 			if err != nil {
 				t.Fatal(err)
 			}
+			line.Bytes += res.Bytes
 			line.Entries = append(line.Entries, res.Entries...)
 		}
 		if i == 0 && bulk > 0 {
@@ -287,6 +288,7 @@ func packageOf(t testing.TB, d *agent, a action.Action, attempt, bulk int, chang
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
+			line.Bytes += f.Entry().Size
 			line.Entries = append(line.Entries, f.Entry().Path)
 		}
 		m.Ledger = append(m.Ledger, line)
