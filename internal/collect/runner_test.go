@@ -301,6 +301,22 @@ func TestBoundsCutAndAreRecorded(t *testing.T) {
 	})
 }
 
+func TestItemAfterThePackagesTimeHasItsTables(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := func(ctx context.Context, _ *host.Host, _ collect.Sink) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		o := options(hosttest.New(t, hosttest.Files{}), planOf(item("a.maps", 0), item("b.maps", 1)),
+			[]collect.Collector{fake{collect.Spec{Item: "a.maps"}, wait}, fake{collect.Spec{Item: "b.maps"}, wait}})
+		o.Bounds.DeadlineSeconds = 1
+		report, _ := collected(t, o)
+		if l := report.Manifest.Ledger[1]; l.Outcome != evidence.TimedOut || len(l.Entries) != 2 {
+			t.Errorf("an item that was never begun: %+v", l)
+		}
+	})
+}
+
 func TestSameMissesAreOneLine(t *testing.T) {
 	h := hosttest.New(t, hosttest.Files{})
 	c := fake{collect.Spec{Item: "a.maps"}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
