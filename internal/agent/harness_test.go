@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // soon bounds every wait of these tests. Nothing waits so long if all is well.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 // rig is an agent with its peer.
 type rig struct {
