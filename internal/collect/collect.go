@@ -46,7 +46,9 @@ type Sink interface {
 
 	// Taken says that all volatile state is in memory. It returns when every
 	// collector of the stage has said so, or has ended: what follows (hashes,
-	// copies) then delays nobody.
+	// copies) then delays nobody. It returns a second after the call at the
+	// latest: on a crowded host one collector may take many, and meanwhile
+	// processes end whose executables are still to be hashed and copied.
 	Taken(ctx context.Context) error
 
 	// Missing records something that could not be read. Half an answer that

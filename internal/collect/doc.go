@@ -13,6 +13,7 @@
 //     hangs is left behind, and the package ends all the same. Waiting for a slow
 //     upload is not counted against anybody.
 //   - Hashes and copies wait until every collector of the stage has its volatile
-//     rows ([Sink.Taken]): what takes long delays nothing that will be gone.
+//     rows ([Sink.Taken]), for a second at most: what takes long delays nothing that
+//     will be gone, and one slow collector does not let the others' finds go.
 //   - A package that is cancelled is not finished: its bytes end where they are.
 package collect

@@ -214,6 +214,38 @@ func TestCopiesWaitUntilAllVolatileRowsAreTaken(t *testing.T) {
 	}
 }
 
+func TestOneSlowCollectorHoldsTheOthersForASecondOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slowness = 6 * time.Second
+		var waited time.Duration
+		slow := fake{collect.Spec{Item: "a.maps"}, func(ctx context.Context, _ *host.Host, out collect.Sink) error {
+			time.Sleep(slowness) // of the bubble
+			return out.Taken(ctx)
+		}}
+		quick := fake{collect.Spec{Item: "b.maps"}, func(ctx context.Context, _ *host.Host, out collect.Sink) error {
+			began := time.Now()
+			if err := errors.Join(out.Row("maps", row.Map{PID: 1}), out.Taken(ctx)); err != nil {
+				return err
+			}
+			waited = time.Since(began)
+			return out.Row("maps", row.Map{PID: 2})
+		}}
+		var last collect.Progress
+		o := options(hosttest.New(t, hosttest.Files{}), planOf(item("a.maps", 0), item("b.maps", 0)), []collect.Collector{slow, quick})
+		o.Progress = func(p collect.Progress) { last = p }
+		report, _ := collected(t, o)
+		if waited != time.Second {
+			t.Errorf("the quick one waited %v, want a second", waited)
+		}
+		if l := report.Manifest.Ledger[1]; l.Outcome != evidence.Collected || l.Rows != 2 {
+			t.Errorf("the quick one's line: %+v", l)
+		}
+		if last.Taken != slowness {
+			t.Errorf("the stage is told to be in memory after %v, want %v", last.Taken, slowness)
+		}
+	})
+}
+
 func TestCancelEndsThePackageSoonAndForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hosttest.New(t, hosttest.Files{})
@@ -329,6 +361,13 @@ func TestSameMissesAreOneLine(t *testing.T) {
 	report, _ := collected(t, options(h, planOf(item("a.maps", 0)), []collect.Collector{c}))
 	m := report.Manifest.Ledger[0].Missing
 	if len(m) != evidence.MaxMissing || m[0].Times != 1000 || m[0].Code != int(syscall.EACCES) {
-		t.Errorf("%d misses, the first %+v", len(m), m[0])
+		t.Fatalf("%d misses, the first %+v", len(m), m[0])
+	}
+	total := 0
+	for _, x := range m {
+		total += x.Times
+	}
+	if last := m[len(m)-1]; last.Name != "and more" || total != 2000 {
+		t.Errorf("%d of 2000 misses are counted, the last line is %+v", total, last)
 	}
 }

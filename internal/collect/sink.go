@@ -196,7 +196,11 @@ func (s *sink) full() bool {
 	return bound > 0 && s.r.w.Bytes() > bound-reserve
 }
 
-// Taken says that the collector's volatile state is in memory, and waits for the others.
+// maxWait is how long a collector waits for the others of its stage.
+const maxWait = time.Second
+
+// Taken says that the collector's volatile state is in memory, and waits for the
+// others, but not for long.
 func (s *sink) Taken(ctx context.Context) error {
 	s.mu.Lock()
 	s.line.TakenMs = s.r.elapsed().Milliseconds()
@@ -209,12 +213,15 @@ func (s *sink) Taken(ctx context.Context) error {
 		s.waited += time.Since(s.waiting)
 		s.waiting = time.Time{}
 	}()
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
 	select {
 	case <-s.taken.open:
-		return s.flush()
+	case <-timer.C:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	return s.flush()
 }
 
 // settle waits, after the collector's end, until the stage is taken.
@@ -232,7 +239,8 @@ func (s *sink) settle(ctx context.Context) {
 	}
 }
 
-// Missing records what could not be read. The same of several things is one line.
+// Missing records what could not be read. The same of several things is one line,
+// and those past the bound on lines are counted together in the last.
 func (s *sink) Missing(name string, err error) {
 	outcome, code := outcomeOf(err)
 	cause := text(err.Error())
@@ -249,8 +257,13 @@ func (s *sink) Missing(name string, err error) {
 			return
 		}
 	}
-	if len(s.line.Missing) == evidence.MaxMissing {
+	switch n := len(s.line.Missing); n {
+	case evidence.MaxMissing:
+		s.line.Missing[n-1].Times++
 		return
+	case evidence.MaxMissing - 1: // the last line stands for all that have none
+		name, outcome, code = "and more", evidence.Skipped, 0
+		cause = fmt.Sprintf("a ledger line names at most %d things that could not be read: this counts the others", n)
 	}
 	s.line.Missing = append(s.line.Missing, evidence.Miss{Name: name, Outcome: outcome, Cause: cause, Code: code, Times: 1})
 }
