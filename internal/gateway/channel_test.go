@@ -367,7 +367,7 @@ func TestRevokedDeviceIsCutOff(t *testing.T) {
 }
 
 func TestSilentAndHalfOpenConnectionsEnd(t *testing.T) {
-	h := newHouse(t, withTimes(func(w *Times) { w.Ping, w.Hello, w.Idle = 100*time.Millisecond, 200*time.Millisecond, time.Second }))
+	h := newHouse(t, withTimes(func(w *Times) { w.Ping, w.Hello, w.Idle = 100*time.Millisecond, 2*time.Second, 2*time.Second }))
 	d := enrolled(t, h, tenantID)
 	mute, _, err := d.dial(t)
 	if err != nil {
@@ -380,7 +380,7 @@ func TestSilentAndHalfOpenConnectionsEnd(t *testing.T) {
 
 	c := d.connect(t)
 	ctx := c.CloseRead(t.Context()) // answers pings
-	mark := time.NewTimer(1500 * time.Millisecond)
+	mark := time.NewTimer(3 * time.Second)
 	defer mark.Stop()
 	select {
 	case <-ctx.Done():
