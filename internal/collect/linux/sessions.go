@@ -245,12 +245,6 @@ func (r *sessionRun) derive() {
 	}
 	told := len(r.rows) // by logind and utmp
 	for k, g := range groups {
-		if slices.ContainsFunc(r.rows[:told], func(x row.Session) bool {
-			return x.Leader == g.first.PID || k.session != noLogin && x.ID == strconv.FormatUint(k.session, 10) ||
-				x.Terminal != "" && x.Terminal == terminal(g.first.Stat.Terminal())
-		}) {
-			continue
-		}
 		x := row.Session{
 			User: r.users[uint32(k.uid)], UID: strconv.FormatUint(k.uid, 10), Terminal: terminal(g.first.Stat.Terminal()), Start: r.h.Boot.At(g.first.Start),
 			Leader: g.first.PID, Process: g.first.Name(), EntityID: g.first.EntityID, Alive: true,
@@ -259,11 +253,28 @@ func (r *sessionRun) derive() {
 		if k.session != noLogin {
 			x.ID = strconv.FormatUint(k.session, 10)
 		}
-		r.rows = append(r.rows, x)
+		if !slices.ContainsFunc(r.rows[:told], func(t row.Session) bool { return tells(t, x) }) {
+			r.rows = append(r.rows, x)
+		}
 	}
 	slices.SortFunc(r.rows[told:], func(a, b row.Session) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Leader, b.Leader))
 	})
+}
+
+// tells reports whether a row of logind or utmp is of the same session as one
+// that was derived from processes. A session's user must fit, and of utmp only
+// records of somebody logged on count: one that is left over from before on the
+// same terminal hides nobody.
+func tells(t, derived row.Session) bool {
+	if t.UID != "" && t.UID != derived.UID || t.UID == "" && derived.User != "" && t.User != derived.User {
+		return false
+	}
+	if strings.HasPrefix(t.Source, "/run/systemd/sessions/") {
+		return t.ID == derived.ID || t.Alive && t.Leader == derived.Leader
+	}
+	return t.State == utmp.UserProcess.String() && t.Alive &&
+		(t.Leader == derived.Leader || t.Terminal != "" && t.Terminal == derived.Terminal)
 }
 
 // number reads a file that holds one number.

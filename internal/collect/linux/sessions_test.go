@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +138,30 @@ func TestSessionsThatNothingTellsOfAreDerived(t *testing.T) {
 	}))
 	if got := rowsOf[row.Session](gather(t, Sessions(), told), "sessions"); len(got) != 1 || got[0].Derived {
 		t.Errorf("a session that logind tells of: %+v", got)
+	}
+}
+
+func TestOnlyARowOfTheSameSessionKeepsItFromBeingDerived(t *testing.T) {
+	for name, c := range map[string]struct {
+		file, content string
+		derived       bool
+	}{
+		"logged on at the terminal":        {"run/utmp", record(7, 7, "pts/0", "alice", "", 1700000050), false},
+		"logged off from the terminal":     {"run/utmp", record(8, 7, "pts/0", "", "", 1700000050), true},
+		"left over at the terminal":        {"run/utmp", record(7, 99, "pts/0", "alice", "", 1700000050), true},
+		"another user's at the terminal":   {"run/utmp", record(7, 7, "pts/0", "root", "", 1700000050), true},
+		"logind's":                         {"run/systemd/sessions/5", "UID=1000\nUSER=alice\n", false},
+		"logind's by its process":          {"run/systemd/sessions/c1", "UID=1000\nUSER=alice\nLEADER=7\n", false},
+		"logind's of another user":         {"run/systemd/sessions/5", "UID=0\nUSER=root\nLEADER=7\n", true},
+		"logind's of the user's other one": {"run/systemd/sessions/6", "UID=1000\nUSER=alice\nLEADER=99\n", true},
+		"the user's own":                   {"run/systemd/users/1000", "NAME=alice\nSESSIONS=5\n", true},
+	} {
+		h := hosttest.New(t, aHost(hosttest.Files{
+			"proc/7/stat": "7" + strings.Replace(stat, " 7 7 0 ", " 7 7 34816 ", 1), "proc/7/loginuid": "1000", "proc/7/sessionid": "5", c.file: c.content,
+		}))
+		got := rowsOf[row.Session](gather(t, Sessions(), h), "sessions")
+		if last := got[len(got)-1]; last.Derived != c.derived || c.derived && last.Terminal != "pts/0" {
+			t.Errorf("%s: the last row is %+v, want derived %v", name, last, c.derived)
+		}
 	}
 }
