@@ -3,7 +3,6 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"time"
@@ -55,18 +54,7 @@ func (mounts) Collect(ctx context.Context, h *host.Host, out collect.Sink) error
 	if err != nil {
 		return err
 	}
-	for _, m := range set.misses {
-		out.Missing(m.name, m.err)
-	}
-	if set.hidden > 0 {
-		out.Missing("mount namespace of a process", set.denied)
-	}
-	if set.left > 0 {
-		out.Truncated(fmt.Sprintf("more than %d mounts", maxMounts), set.left, 0)
-	}
-	if set.skipped > 0 {
-		out.Note("%d processes are in mount namespaces past the bound of %d, which were not looked at.", set.skipped, maxMountNamespaces)
-	}
+	set.tell(out)
 	if err := out.Taken(ctx); err != nil {
 		return err
 	}

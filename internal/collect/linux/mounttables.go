@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"swab/internal/collect"
 	"swab/internal/collect/host"
 	"swab/internal/collect/linux/proctable"
 	"swab/internal/parse/mountinfo"
@@ -35,6 +36,7 @@ type mountTableSet struct {
 	left    int64 // mounts over the bound
 	hidden  int   // processes that did not tell their namespace
 	denied  error
+	bound   int // namespaces that are looked at
 	skipped int // namespaces over the bound
 }
 
@@ -44,19 +46,35 @@ type miss struct {
 	err  error
 }
 
+// tell records what the tables lack.
+func (set *mountTableSet) tell(out collect.Sink) {
+	for _, m := range set.misses {
+		out.Missing(m.name, m.err)
+	}
+	if set.hidden > 0 {
+		out.Missing("mount namespace of a process", set.denied)
+	}
+	if set.left > 0 {
+		out.Truncated(fmt.Sprintf("more than %d mounts", maxMounts), set.left, 0)
+	}
+	if set.skipped > 0 {
+		out.Truncated(fmt.Sprintf("more than %d mount namespaces: %d were not looked at", set.bound, set.skipped), int64(set.skipped), 0)
+	}
+}
+
 // mountTables reads /proc/PID/mountinfo of one process of each mount namespace,
 // once for a package: the mounts, and the namespaces that are mounted.
 func mountTables(ctx context.Context, h *host.Host) (*mountTableSet, error) {
 	type key struct{}
-	return host.Once(h, key{}, func() (*mountTableSet, error) { return readMountTables(ctx, h) })
+	return host.Once(h, key{}, func() (*mountTableSet, error) { return readMountTables(ctx, h, maxMountNamespaces) })
 }
 
-func readMountTables(ctx context.Context, h *host.Host) (*mountTableSet, error) {
+func readMountTables(ctx context.Context, h *host.Host, bound int) (*mountTableSet, error) {
 	ps, err := proctable.Snapshot(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	set := &mountTableSet{}
+	set := &mountTableSet{bound: bound}
 	known := map[uint64]bool{}
 	total := 0
 	for _, p := range ps.List {
@@ -92,7 +110,7 @@ func (set *mountTableSet) add(h *host.Host, p *proctable.Process, known map[uint
 	if known[inode] {
 		return 0
 	}
-	if len(set.list) == maxMountNamespaces {
+	if len(set.list) == set.bound {
 		known[inode] = true
 		set.skipped++
 		return 0

@@ -52,26 +52,27 @@ type namespaces struct {
 	list   []netns
 	hidden int
 	denied error // why they did not
+	bound  int   // how many are looked at
 	over   int   // namespaces over the bound
 }
 
 // networkNamespaces finds them, once for a package.
 func networkNamespaces(ctx context.Context, h *host.Host) (*namespaces, error) {
 	type key struct{}
-	return host.Once(h, key{}, func() (*namespaces, error) { return findNamespaces(ctx, h) })
+	return host.Once(h, key{}, func() (*namespaces, error) { return findNamespaces(ctx, h, maxNamespaces) })
 }
 
-func findNamespaces(ctx context.Context, h *host.Host) (*namespaces, error) {
+func findNamespaces(ctx context.Context, h *host.Host, bound int) (*namespaces, error) {
 	ps, err := proctable.Snapshot(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	found := &namespaces{}
+	found := &namespaces{bound: bound}
 	known := map[uint64]bool{}
 	add := func(n netns) {
 		switch {
 		case known[n.inode]:
-		case len(found.list) == maxNamespaces:
+		case len(found.list) == bound:
 			known[n.inode] = true
 			found.over++
 		default:
@@ -256,7 +257,7 @@ func (n *namespaces) tell(out collect.Sink) {
 		out.Note("%d processes did not tell their network namespace: one that only they are in was not looked at.", n.hidden)
 	}
 	if n.over > 0 {
-		out.Note("%d network namespaces past the bound of %d were not looked at.", n.over, maxNamespaces)
+		out.Truncated(fmt.Sprintf("more than %d network namespaces: %d were not looked at", n.bound, n.over), int64(n.over), 0)
 	}
 }
 

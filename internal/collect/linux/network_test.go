@@ -3,10 +3,12 @@ package linux
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -187,4 +189,36 @@ func samePrefix(got, want string) bool {
 		return p.Bits() == 0
 	}
 	return got == want || p.IsSingleIP() && p.Addr().String() == want
+}
+
+func TestNamespacesPastTheBoundMakeAnItemTruncated(t *testing.T) {
+	files := aHost(nil)
+	for pid := range 5 {
+		dir := fmt.Sprintf("proc/%d/", 20+pid)
+		files[dir+"stat"] = strconv.Itoa(20+pid) + stat
+		files[dir+"status"] = "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
+		files[dir+"cmdline"] = "x"
+		files[dir+"ns/net"] = fmt.Sprintf("-> net:[%d]", 100+pid)
+		files[dir+"ns/mnt"] = fmt.Sprintf("-> mnt:[%d]", 200+pid)
+		files[dir+"mountinfo"] = "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
+	}
+	h := hosttest.New(t, files)
+	nets, err := findNamespaces(t.Context(), h, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounts, err := readMountTables(t.Context(), h, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &recorder{}
+	nets.tell(out)
+	mounts.tell(out)
+	want := []string{
+		"more than 3 network namespaces: 2 were not looked at (2 rows, 0 bytes)",
+		"more than 4 mount namespaces: 1 were not looked at (1 rows, 0 bytes)",
+	}
+	if d := cmp.Diff(want, out.truncated); d != "" {
+		t.Error(d)
+	}
 }
