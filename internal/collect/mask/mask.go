@@ -6,38 +6,51 @@
 // What counts as one is told by a variable's or option's name, by the shape of
 // a value (tokens of known services, JSON web tokens, private keys), and by
 // where it stands (a URL's userinfo, an Authorization header, `mysql -psecret`).
+// Each argument is read as its program would read it, and then looked through
+// once more as a mere text, because a secret may stand in settings, JSON, scripts
+// and headers that no rule about options foresees.
 // It errs towards masking; a name such as PWD or SSH_AUTH_SOCK is let through.
 package mask
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
+	"hash"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Masker masks with one key. Safe for concurrent use.
 type Masker struct {
-	key   []byte
-	names sync.Map // name → whether it names a secret; names repeat in every process
+	hashes sync.Pool // of HMACs under the key; a new one costs more than a short secret does
+	names  sync.Map  // name → whether it names a secret; names repeat in every process
+	count  atomic.Int32
 }
 
 // New is a masker with a key.
-func New(key [32]byte) *Masker { return &Masker{key: key[:]} }
-
-// maxCached is the longest name whose verdict is remembered.
-const maxCached = 64
+func New(key [32]byte) *Masker {
+	m := &Masker{}
+	m.hashes.New = func() any { return hmac.New(sha256.New, key[:]) }
+	return m
+}
 
 // hide is what stands for a secret.
 func (m *Masker) hide(secret string) string {
 	if secret == "" {
 		return ""
 	}
-	h := hmac.New(sha256.New, m.key)
+	h := m.hashes.Get().(hash.Hash)
+	defer m.hashes.Put(h)
+	h.Reset()
 	h.Write([]byte(secret))
-	return fmt.Sprintf("[masked %d bytes, %x]", len(secret), h.Sum(nil)[:6])
+	var sum [sha256.Size]byte
+	out := append(make([]byte, 0, 48), "[masked "...)
+	out = append(strconv.AppendInt(out, int64(len(secret)), 10), " bytes, "...)
+	out = hex.AppendEncode(out, h.Sum(sum[:0])[:6])
+	return string(append(out, ']'))
 }
 
 // Env masks variables of the form NAME=value, in place.
@@ -68,42 +81,76 @@ func (m *Masker) Args(args []string) []string {
 	return args
 }
 
-// words masks a list of words as a program would read them.
+// words masks a list of words as a program would read them. At depth 0 they are
+// arguments, at 1 the words of a script, at 2 those of a quoted word of it.
 func (m *Masker) words(args []string, depth int) {
-	tool := toolOf(args[0])
+	tool, on := useTool(args[0])
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if depth == 0 && strings.ContainsAny(arg, " \n\t") {
 			args[i] = m.text(arg) // `sh -c "…"`, or a title that the process wrote over its arguments
 			continue
 		}
+		if tool.verb != "" && arg == tool.verb {
+			on = true
+		}
 		name, value, hasValue := strings.Cut(arg, "=")
-		next := i+1 < len(args) && !strings.HasPrefix(args[i+1], "--")
+		next := i+1 < len(args)
+		opt := ""
+		if on {
+			opt = tool.opt(arg)
+		}
 		switch {
 		case strings.Contains(arg, kept):
 			// masked already, in the text that the word stands in
 		case hasValue && value != "" && m.secret(strings.TrimLeft(name, "-")) && !path(name, value):
 			args[i] = name + "=" + m.hide(value)
-		case !hasValue && strings.HasPrefix(arg, "--") && next && m.secret(arg[2:]) && !path(arg, args[i+1]):
+		case opt != "" && opt != arg:
+			args[i] = opt + m.half(arg[len(opt):], tool.half)
+		case !hasValue && next && m.takesSecret(arg, args[i+1]):
 			i++
 			args[i] = m.hide(args[i])
-		case tool.glued != "" && strings.HasPrefix(arg, tool.glued) && len(arg) > len(tool.glued) && !strings.HasPrefix(arg, "--"):
-			args[i] = tool.glued + m.hide(arg[len(tool.glued):])
-		case hasValue && tool.next(name):
+		case on && hasValue && tool.takes(name):
 			args[i] = name + "=" + m.half(value, tool.half)
-		case tool.opt(arg) != "":
-			opt := tool.opt(arg)
-			args[i] = opt + m.half(arg[len(opt):], tool.half)
-		case i+1 < len(args) && tool.next(arg):
+		case on && next && (opt == arg || tool.takes(arg)):
 			i++
 			args[i] = m.half(args[i], tool.half)
+		case tool.net && strings.HasPrefix(arg, `\\`):
+			i = m.share(args, i)
+		case depth == 1 && strings.ContainsAny(arg, " \n\t"):
+			args[i] = m.line(arg, depth+1)
 		default:
 			args[i] = m.value(arg)
 		}
-		if toolOf(arg).known() {
-			tool = toolOf(arg) // `sudo mysql …`, `env X=1 curl …`
+		if t, o := useTool(arg); t.known() {
+			tool, on = t, o // `sudo mysql …`, `env X=1 curl …`
 		}
 	}
+}
+
+// takesSecret reports whether an option's next argument is a secret by the
+// option's name: `--api-key x`, `-password x`. With a single dash, a word such
+// as key means a file too often.
+func (m *Masker) takesSecret(arg, next string) bool {
+	name := strings.TrimLeft(arg, "-")
+	if len(name) == len(arg) || strings.HasPrefix(next, "--") || !m.secret(name) || path(arg, next) {
+		return false
+	}
+	name = strings.ToLower(name)
+	return strings.HasPrefix(arg, "--") || strings.Contains(name, "pass") || strings.Contains(name, "secret") || strings.Contains(name, "token")
+}
+
+// share masks the password of `net use \\host\share password /user:name`, whose
+// share is at, and returns the last argument looked at.
+func (m *Masker) share(args []string, at int) int {
+	for at+1 < len(args) {
+		at++
+		if a := args[at]; !strings.HasPrefix(a, "/") && a != "*" && !strings.Contains(a, kept) {
+			args[at] = m.hide(a)
+			return at
+		}
+	}
+	return at
 }
 
 // kept stands on both sides of the number of a secret that is masked already; no
@@ -121,24 +168,40 @@ func (m *Masker) text(arg string) string {
 		masks = append(masks, m.hide(secret))
 		return kept + strconv.Itoa(len(masks)-1) + kept
 	})
-	arg = m.line(arg)
-	for i, mask := range masks {
-		arg = strings.Replace(arg, kept+strconv.Itoa(i)+kept, mask, 1)
+	arg = m.line(arg, 1)
+	if len(masks) == 0 {
+		return arg
 	}
-	return arg
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(arg, kept)
+		number, after, closed := strings.Cut(rest, kept)
+		b.WriteString(before)
+		n, err := strconv.Atoi(number)
+		switch {
+		case !ok:
+			return b.String()
+		case closed && err == nil && n >= 0 && n < len(masks):
+			b.WriteString(masks[n])
+			arg = after
+		default:
+			b.WriteString(kept)
+			arg = rest
+		}
+	}
 }
 
 // line masks the words of a text, and keeps what stands between them.
-func (m *Masker) line(text string) string {
+func (m *Masker) line(text string, depth int) string {
 	if masked := m.header(text); masked != text {
 		return masked
 	}
-	words := strings.FieldsFunc(text, space)
+	words := split(text, depth == 1)
 	if len(words) == 0 {
 		return text
 	}
 	masked := append([]string(nil), words...)
-	m.words(masked, 1)
+	m.words(masked, depth)
 	var b strings.Builder
 	for i, w := range words {
 		at := strings.Index(text, w)
@@ -150,7 +213,32 @@ func (m *Masker) line(text string) string {
 	return b.String()
 }
 
-func space(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }
+// split parts a text at its white space; if quoted, not at what stands between
+// two quotes. A quote without its fellow is an apostrophe.
+func split(text string, quoted bool) []string {
+	var words []string
+	for {
+		text = strings.TrimLeft(text, " \t\n")
+		if text == "" {
+			return words
+		}
+		end := 0
+		for end < len(text) && text[end] != ' ' && text[end] != '\t' && text[end] != '\n' {
+			if quoted && (text[end] == '"' || text[end] == '\'') {
+				// Longer than this is no quoted secret, and would make the search for fellows dear.
+				if n := strings.IndexByte(text[end+1:min(len(text), end+1+maxQuoted)], text[end]); n >= 0 {
+					end += n + 1
+				}
+			}
+			end++
+		}
+		words = append(words, text[:end])
+		text = text[end:]
+	}
+}
+
+// maxQuoted is how far the fellow of a quote is looked for.
+const maxQuoted = 1024
 
 // header masks the value of a header that carries a credential.
 func (m *Masker) header(text string) string {
@@ -158,8 +246,7 @@ func (m *Masker) header(text string) string {
 	if !ok || value == "" || strings.ContainsAny(name, " /=") || strings.Contains(value, kept) {
 		return text
 	}
-	switch low := strings.ToLower(name); {
-	case low == "authorization", low == "proxy-authorization", low == "cookie", m.secret(name):
+	if m.secret(name) {
 		rest := strings.TrimLeft(value, " ")
 		return name + ":" + value[:len(value)-len(rest)] + m.hide(rest)
 	}
@@ -212,16 +299,8 @@ var shapes = []struct {
 // url masks the password of a URL's userinfo and the secrets of its query.
 // host is where what follows "://" begins.
 func (m *Masker) url(v string, host int) string {
-	end := strings.IndexAny(v[host:], "/?# \"'")
-	if end < 0 {
-		end = len(v)
-	} else {
-		end += host
-	}
-	if at := strings.LastIndexByte(v[host:end], '@'); at >= 0 {
-		info := v[host : host+at]
-		masked := m.half(info, ":")
-		v = v[:host] + masked + v[host+at:]
+	if from, to := userinfo(v, host); to > from {
+		v = v[:from] + m.hide(v[from:to]) + v[to:]
 	}
 	query := strings.IndexByte(v, '?')
 	if query < 0 {
@@ -234,60 +313,4 @@ func (m *Masker) url(v string, host int) string {
 		}
 	}
 	return v[:query+1] + strings.Join(parts, "&")
-}
-
-// secret reports whether a name is that of a secret.
-func (m *Masker) secret(name string) bool {
-	if v, ok := m.names.Load(name); ok {
-		return v.(bool)
-	}
-	is := secretName(name)
-	if len(name) <= maxCached {
-		m.names.Store(strings.Clone(name), is)
-	}
-	return is
-}
-
-// path reports whether a "key" is where a key lies, rather than one: that is
-// evidence.
-func path(name, value string) bool {
-	return strings.HasSuffix(strings.ToLower(name), "key") && strings.HasPrefix(value, "/") && !strings.ContainsAny(value, "+= ")
-}
-
-// plain are names that hold a word of secrets, and none.
-var plain = map[string]bool{
-	"pwd": true, "oldpwd": true, "sshauthsock": true, "sshaskpass": true, "gitaskpass": true, "sudoaskpass": true,
-	"passwordstoredir": true, "keymap": true, "xdgsessionid": true, "bypass": true, "passthrough": true,
-	"tokenizersparallelism": true, "tokenizer": true, "tokenizers": true, "compass": true, "passive": true, "maxtokens": true,
-}
-
-// words of secrets' names; ends are those that count at a name's end alone.
-var (
-	wordsIn  = []string{"passw", "passphrase", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential", "connectionstring", "accountkey", "sharedkey", "storepass", "authkey", "encryptionkey", "signingkey", "masterkey", "sessionkey", "bearer", "cookie"}
-	wordsEnd = []string{"pass", "pwd", "pw", "key", "auth", "jwt", "dsn", "pat", "salt", "otp", "pin"}
-)
-
-func secretName(name string) bool {
-	if len(name) > 256 {
-		return false
-	}
-	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
-	low := strings.Join(parts, "")
-	if low == "" || plain[low] {
-		return false
-	}
-	for _, w := range wordsIn {
-		if strings.Contains(low, w) {
-			// A path or a switch about secrets is no secret: TOKEN_FILE, --password-stdin.
-			last := parts[len(parts)-1]
-			return last != "file" && last != "path" && last != "dir" && last != "stdin" && last != "url" && last != "uri"
-		}
-	}
-	last := parts[len(parts)-1]
-	for _, w := range wordsEnd {
-		if last == w || len(low) <= len(w)+8 && strings.HasSuffix(low, w) && (w == "pass" || w == "pwd") {
-			return true
-		}
-	}
-	return false
 }
