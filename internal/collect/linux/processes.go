@@ -57,13 +57,20 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		return err
 	}
 	c := &processReader{h: h, out: out, ps: ps, users: userNames(h), mask: mask.New(h.MaskKey), rows: make([]row.Process, len(ps.List))}
-	covered := coveredPIDs(h)
+	over := procCovers(h)
+	hidden := 0
 	for i, p := range ps.List {
 		c.thin(&c.rows[i], p)
-		c.rows[i].Covered = covered[p.PID]
+		if over.pids[p.PID] {
+			c.rows[i].Covered = true
+			hidden++
+		}
 	}
-	if len(covered) > 0 {
-		out.Note("Something is mounted over the directories of %d processes in /proc, which hides them from other tools.", len(covered))
+	if hidden > 0 {
+		out.Note("Something is mounted over the directories of %d processes in /proc, which hides them from other tools.", hidden)
+	}
+	for _, table := range over.whole {
+		out.Note("%s has more than one mount at /proc: the upper one hides what the lower one shows, perhaps processes.", table)
 	}
 	proctable.Each(ctx, ps, c.thick, c.done, nil)
 	if ps.Left > 0 {
@@ -89,21 +96,34 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 	return c.recover(ctx)
 }
 
-// coveredPIDs are the processes over whose directory in /proc something is
-// mounted, as the first process's mount namespace and the agent's have it.
-func coveredPIDs(h *host.Host) map[int]bool {
-	covered := map[int]bool{}
+// covers is what is mounted over procfs.
+type covers struct {
+	pids  map[int]bool // over whose directory, whether there is such a process or not
+	whole []string     // the mount tables that have a second mount at /proc itself
+}
+
+// procCovers reads what is mounted over procfs, as the first process's mount
+// namespace and the agent's have it.
+func procCovers(h *host.Host) covers {
+	c := covers{pids: map[int]bool{}}
 	for _, name := range []string{"1/mountinfo", "self/mountinfo"} {
 		data, _ := h.Proc.ReadFile(name, 16<<20) // what can't be read, mounts tells of
-		for m := range mountinfo.Parse(data) {   // a line that is none is passed over
+		procs := 0
+		for m := range mountinfo.Parse(data) { // a line that is none is passed over
+			if m.Point == "/proc" {
+				procs++
+			}
 			rest, ok := strings.CutPrefix(m.Point, "/proc/")
 			first, _, _ := strings.Cut(rest, "/")
 			if pid, err := strconv.Atoi(first); ok && err == nil {
-				covered[pid] = true
+				c.pids[pid] = true
 			}
 		}
+		if procs > 1 {
+			c.whole = append(c.whole, h.Proc.Name(name))
+		}
 	}
-	return covered
+	return c
 }
 
 // processReader is the collector at work.

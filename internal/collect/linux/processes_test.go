@@ -160,6 +160,26 @@ func TestProcessesAreReadWhole(t *testing.T) {
 	}
 }
 
+func TestOnlyProcessesAreCountedAsCoveredAndASecondProcIsTold(t *testing.T) {
+	files := crowd()
+	files["proc/1/mountinfo"] = `22 1 0:21 / /proc rw - proc proc rw
+23 22 0:40 / /proc/9 rw - tmpfs tmpfs rw
+24 22 0:41 / /proc/9/fd rw - tmpfs tmpfs rw
+25 22 0:42 / /proc/4242 rw - tmpfs tmpfs rw
+26 22 0:43 / /proc/sys/fs/binfmt_misc rw - binfmt_misc none rw
+`
+	const one, over = "directories of 1 processes", "/proc/1/mountinfo has more than one mount at /proc"
+	notes := strings.Join(gather(t, Processes(), hosttest.New(t, files)).notes, "\n")
+	if !strings.Contains(notes, one) || strings.Contains(notes, over) {
+		t.Errorf("one process is covered, and no procfs: %s", notes)
+	}
+	files["proc/1/mountinfo"] += "27 22 0:44 / /proc rw - tmpfs tmpfs rw\n"
+	notes = strings.Join(gather(t, Processes(), hosttest.New(t, files)).notes, "\n")
+	if !strings.Contains(notes, one) || !strings.Contains(notes, over) {
+		t.Errorf("one process is covered, and procfs itself: %s", notes)
+	}
+}
+
 func TestExecutablesWithoutAPathAreRecovered(t *testing.T) {
 	out := gather(t, Processes(), hosttest.New(t, crowd()))
 	var got []string
