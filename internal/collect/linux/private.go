@@ -17,8 +17,8 @@ var privateNames = strings.Fields("shadow shadow- gshadow gshadow- shadow.* opas
 
 // privateFolders are folders of which nothing is taken.
 var privateFolders = []string{
-	"/etc/ssl/private/", "/etc/pki/tls/private/", "/.gnupg/private-keys-v1.d/", "/.local/share/keyrings/", "/etc/NetworkManager/system-connections/",
-	"/etc/wireguard/", "/var/lib/sss/secrets/", "/run/user/keyring/", "/.aws/credentials", "/.kube/config", "/.docker/config.json",
+	"/ssl/private/", "/tls/private/", "/.gnupg/private-keys-v1.d/", "/.local/share/keyrings/", "/etc/NetworkManager/system-connections/",
+	"/etc/wireguard/", "/var/lib/sss/secrets/", "/keyring/", "/.aws/credentials", "/.kube/config", "/.docker/config.json",
 	"/etc/kubernetes/pki/", "/var/run/secrets/", "/run/secrets/",
 }
 
