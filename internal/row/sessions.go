@@ -26,7 +26,7 @@ type Session struct {
 	EntityID   string     `json:"process.entity_id,omitzero" csv:"Process entity"`
 	Alive      bool       `json:"swab.session.leader_runs" csv:"Leader runs"` // false: the process that opened the session is gone
 	Sessions   []string   `json:"swab.session.of_user,omitzero" csv:"Sessions of user"`
-	Derived    bool       `json:"swab.derived,omitzero" csv:"Derived"` // put together from processes, since nothing keeps sessions here
+	Derived    bool       `json:"swab.derived,omitzero" csv:"Derived"` // put together from processes, since neither logind nor utmp tells of it
 	Processes  int        `json:"swab.session.processes,omitzero" csv:"Processes"`
 	Source     string     `json:"swab.source" csv:"Source"` // file that it was read from
 	Note       string     `json:"swab.note,omitzero" csv:"Note"`
