@@ -142,9 +142,10 @@ func (r *road) walk(ctx context.Context, site *site) error {
 	}
 	// Of an earlier run's action there is nothing to measure.
 	if p := r.progress; ours && !p.Begun.IsZero() {
-		r.took("answered to begun by the agent", p.Begun.Sub(answered))
+		// The agent may begin before we have read the answer to its end.
+		r.took("answered to begun by the agent", max(0, p.Begun.Sub(answered)))
 		if taken := time.Duration(p.TakenMs) * time.Millisecond; taken > 0 {
-			r.took("answered to stage 0 in memory", p.Begun.Add(taken).Sub(answered))
+			r.took("answered to stage 0 in memory", max(0, p.Begun.Add(taken).Sub(answered)))
 		}
 	}
 	if ours {
