@@ -32,6 +32,8 @@ var statuses = map[fault.Code]int{
 	fault.MethodNotAllowed:     http.StatusMethodNotAllowed,
 	fault.TooLarge:             http.StatusRequestEntityTooLarge,
 	fault.UnsupportedMediaType: http.StatusUnsupportedMediaType,
+	fault.BadRange:             http.StatusRequestedRangeNotSatisfiable,
+	fault.Precondition:         http.StatusPreconditionFailed,
 	fault.TooMany:              http.StatusTooManyRequests,
 	fault.Internal:             http.StatusInternalServerError,
 	fault.Unavailable:          http.StatusServiceUnavailable,

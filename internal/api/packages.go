@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -18,10 +16,6 @@ import (
 	"swab/internal/keys"
 	"swab/internal/vault"
 )
-
-// maxRanges is how many ranges of a package one request may ask for: enough for
-// any download manager, too few to make of a small request a large answer.
-const maxRanges = 16
 
 // Endings of a package's address, and of its receipt's beside it.
 const (
@@ -107,24 +101,17 @@ func (a *API) download(ctx context.Context, c *call) error {
 	h := c.w.Header()
 	if receipt {
 		h.Set("Content-Type", "application/vnd.dsse.envelope.v1+json")
-		c.send(name+".receipt", act.Package.Sealed, bytes.NewReader(act.Package.Receipt))
-		return nil
+		return c.send(name+".receipt", act.Package.Sealed, bytes.NewReader(act.Package.Receipt))
 	}
 	sum, err := hex.DecodeString(act.Package.SHA256)
 	if err != nil {
 		return err
 	}
-	if strings.Count(c.r.Header.Get("Range"), ",") >= maxRanges {
-		h.Set("Content-Range", "bytes */"+strconv.FormatInt(act.Package.Size, 10))
-		c.w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-		return nil
-	}
 	h.Set("Content-Type", "application/zip")
 	h.Set("ETag", `"`+act.Package.SHA256+`"`)
 	h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	h.Set("Link", "<"+c.base+"/packages/"+tenant+"/"+id+receiptEnding+"?"+c.r.URL.RawQuery+`>; rel="describedby"`)
-	c.send(name, act.Package.Sealed, content)
-	return nil
+	return c.send(name, act.Package.Sealed, content)
 }
 
 // open opens an action's package.
@@ -167,22 +154,9 @@ func (a *API) attempt(ctx context.Context, c *call) error {
 		}
 		defer content.Close()
 		c.w.Header().Set("Content-Type", "application/octet-stream")
-		c.send("unverified-attempt-"+strconv.Itoa(number)+"-"+fileName(act), u.Updated, content)
-		return nil
+		return c.send("unverified-attempt-"+strconv.Itoa(number)+"-"+fileName(act), u.Updated, content)
 	}
 	return fault.NotFound.Errorf(nil, "Nothing is kept of attempt %d of action %s", number, act.ID)
-}
-
-// send writes a file, or the ranges of it that were asked for. Whatever a
-// package holds, a browser keeps it and opens nothing.
-func (c *call) send(name string, at time.Time, content io.ReadSeeker) {
-	h := c.w.Header()
-	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	h.Set("Cache-Control", "private, no-store")
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Accept-Ranges", "bytes")
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the request was read; sending takes as long as it takes
-	http.ServeContent(c.w, c.r, "", at, content)
 }
 
 // fileName is what a client may call a package: the device's name, as far as it

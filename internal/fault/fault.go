@@ -32,6 +32,8 @@ const (
 	MethodNotAllowed     Code = "MethodNotAllowed"           // the route has other methods
 	TooLarge             Code = "PayloadTooLarge"            // send less
 	UnsupportedMediaType Code = "UnsupportedMediaType"       // send JSON
+	BadRange             Code = "RangeNotSatisfiable"        // ask for bytes that the file has, in fewer ranges
+	Precondition         Code = "PreconditionFailed"         // what the caller knows is no longer so
 	TooMany              Code = "TooManyRequests"            // ask again after the time named
 	Internal             Code = "InternalServerError"        // our fault
 	Unavailable          Code = "ServiceUnavailable"         // nothing was done; ask again later
@@ -41,7 +43,7 @@ const (
 var Codes = []Code{
 	BadRequest, OData, InvalidInput, InvalidRequestBody, MissingParameter, OsNotSupported, ClientNotSupported,
 	Active, Unauthorized, Forbidden, DisallowedOperation, NotFound, NoRoute, MethodNotAllowed, TooLarge,
-	UnsupportedMediaType, TooMany, Internal, Unavailable,
+	UnsupportedMediaType, BadRange, Precondition, TooMany, Internal, Unavailable,
 }
 
 // Error makes a Code a target for [errors.Is].
