@@ -371,3 +371,21 @@ func TestSameMissesAreOneLine(t *testing.T) {
 		t.Errorf("%d of 2000 misses are counted, the last line is %+v", total, last)
 	}
 }
+
+func TestNotesPastTheirBoundAreCounted(t *testing.T) {
+	h := hosttest.New(t, hosttest.Files{})
+	c := fake{collect.Spec{Item: "a.maps"}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
+		for i := range 1000 {
+			out.Note("note %d", i)
+		}
+		return nil
+	}}
+	report, _ := collected(t, options(h, planOf(item("a.maps", 0)), []collect.Collector{c}))
+	notes := report.Manifest.Ledger[0].Notes
+	if len(notes) != 64 || notes[0] != "note 0" || notes[62] != "note 62" {
+		t.Fatalf("%d notes: %q", len(notes), notes)
+	}
+	if want := "A ledger line has 63 notes at most: 937 more were left out."; notes[63] != want {
+		t.Errorf("the last note = %q, want %q", notes[63], want)
+	}
+}

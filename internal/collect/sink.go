@@ -49,9 +49,11 @@ type sink struct {
 	line    evidence.Line
 	rows    int64
 	copied  int64
-	cut     string // why it is truncated; "" when it is not
-	waited  time.Duration
-	waiting time.Time // at the barrier since; zero when not
+
+	notesLeft int
+	cut       string // why it is truncated; "" when it is not
+	waited    time.Duration
+	waiting   time.Time // at the barrier since; zero when not
 }
 
 var _ Sink = (*sink)(nil)
@@ -285,7 +287,7 @@ func (s *sink) truncate(cause string, rows, bytes int64) {
 	s.line.Left.Bytes += bytes
 }
 
-// maxNotes bounds the notes of a line.
+// maxNotes bounds the notes of a line. The last counts those that have no room.
 const maxNotes = 64
 
 // Note adds a sentence to the item's line.
@@ -293,9 +295,21 @@ func (s *sink) Note(format string, args ...any) {
 	note := text(fmt.Sprintf(format, args...))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended && len(s.line.Notes) < maxNotes {
-		s.line.Notes = append(s.line.Notes, note)
+	if !s.ended {
+		s.note(note)
 	}
+}
+
+// note adds a sentence, or counts it. The caller holds the lock.
+func (s *sink) note(note string) {
+	n := len(s.line.Notes)
+	if n < maxNotes-1 {
+		s.line.Notes = append(s.line.Notes, note)
+		return
+	}
+	s.notesLeft++
+	count := fmt.Sprintf("A ledger line has %d notes at most: %d more were left out.", maxNotes-1, s.notesLeft)
+	s.line.Notes = append(s.line.Notes[:maxNotes-1], count)
 }
 
 // end closes what the item has open and completes its line. From here on a
@@ -350,7 +364,7 @@ func (s *sink) table(t evidence.TableResult, err error) {
 	s.line.Bytes += t.Bytes
 	s.line.Entries = append(s.line.Entries, t.Entries...)
 	if t.CSVLeft {
-		s.line.Notes = append(s.line.Notes, "The CSV of a table grew too large and was left out; its JSON Lines are whole.")
+		s.note("The CSV of a table grew too large and was left out; its JSON Lines are whole.")
 	}
 }
 

@@ -67,8 +67,11 @@ func one[R any](ctx context.Context, h *host.Host, s *Scratch, p *Process,
 		got <- result{r, err}
 	})
 	if err != nil {
+		if errors.Is(err, host.ErrTooMany) {
+			release() // it was not begun; of what was begun and blocks, release follows if it ever ends
+		}
 		p.stuck.Store(errors.Is(err, host.ErrAbandoned))
-		return none, err // release follows if it ever ends
+		return none, err
 	}
 	res := <-got
 	return res.r, res.err
