@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -38,7 +37,7 @@ func sourceOf(f *host.File) *evidence.Source {
 		Links: st.Links, Size: st.Size, MTime: stamp(st.MTime), ATime: stamp(st.ATime), CTime: stamp(st.CTime), BTime: stamp(st.BTime),
 	}
 	if !utf8.ValidString(src.Path) {
-		src.Raw, src.Path = []byte(src.Path), escaped(src.Path)
+		src.Raw, src.Path = []byte(src.Path), evidence.ValidText(src.Path)
 	}
 	return src
 }
@@ -52,33 +51,28 @@ func stamp(t time.Time) *string {
 	return &s
 }
 
-// escaped is s with each byte that is no UTF-8 as \xNN.
-func escaped(s string) string {
-	var b []byte
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && n == 1 {
-			b = append(b, '\\', 'x')
-			b = append(b, strconv.FormatUint(uint64(s[0])|0x100, 16)[1:]...)
-		} else {
-			b = append(b, s[:n]...)
-		}
-		s = s[n:]
+// room is how much of a file may be copied, and which bound says so.
+type room struct {
+	bytes int64
+	cause string
+}
+
+// within is the lesser of two bounds.
+func (r room) within(bytes int64, cause string) room {
+	if bytes < r.bytes {
+		return room{bytes, cause}
 	}
-	return string(b)
+	return r
 }
 
 // copyFile copies up to limit bytes of f into an entry, with its stat before and
 // after. Reading may block: nothing is locked meanwhile, and end closes the entry.
 func (s *sink) copyFile(f *host.File, e evidence.Entry, limit int64) error {
-	if limit <= 0 || limit > MaxCopied {
-		limit = MaxCopied
-	}
-	stream, limit, err := s.begin(e, limit)
+	stream, space, reserved, err := s.begin(e, limit)
 	if err != nil {
 		return err
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{stream}, io.NewSectionReader(f, 0, limit), make([]byte, 64<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{stream}, io.NewSectionReader(f, 0, space.bytes), make([]byte, 64<<10))
 	outcome, cut := evidence.Collected, int64(0)
 	after, statErr := f.Restat()
 	switch {
@@ -86,7 +80,7 @@ func (s *sink) copyFile(f *host.File, e evidence.Entry, limit int64) error {
 		return errEnded
 	case err != nil:
 		outcome, _ = outcomeOf(err)
-	case statErr == nil && !after.Same(f.Stat()) || n < f.Stat().Size && n < limit:
+	case statErr == nil && !after.Same(f.Stat()) || n < f.Stat().Size && n < space.bytes:
 		outcome, err = evidence.Changed, fmt.Errorf("%s: %w", e.Source.Path, ErrChanged)
 	case n < f.Stat().Size:
 		outcome, cut = evidence.Truncated, f.Stat().Size-n
@@ -98,34 +92,43 @@ func (s *sink) copyFile(f *host.File, e evidence.Entry, limit int64) error {
 		}
 	})
 	s.closed(stream, stream.Close())
+	s.mu.Lock()
+	s.copied += n - reserved
+	s.mu.Unlock()
 	if f.ATimeTouched() {
 		s.Note("Reading %s may have set its time of access: the system let it be read in no other way.", e.Source.Path)
 	}
 	if cut > 0 {
-		s.Truncated(fmt.Sprintf("a copy of at most %d bytes a file", limit), 0, cut)
+		s.Truncated(space.cause, 0, cut)
 	}
 	return err
 }
 
-// begin opens an entry of at most so many bytes, within the bounds that are left.
-func (s *sink) begin(e evidence.Entry, limit int64) (*evidence.Stream, int64, error) {
+// begin opens an entry of at most so many bytes (0: the item's bound), within the
+// bounds that are left. What the file's size says is reserved until the copy knows
+// better: a file may grow meanwhile, and the kernel's own say 0.
+func (s *sink) begin(e evidence.Entry, limit int64) (_ *evidence.Stream, space room, reserved int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit = min(limit, MaxCopied-s.copied)
+	space = room{MaxCopied - s.copied, fmt.Sprintf("copies of more than %d bytes in an item", int64(MaxCopied))}
+	if limit > 0 {
+		space = space.within(limit, fmt.Sprintf("a copy of at most %d bytes a file", limit))
+	}
 	if bound := s.r.Bounds.PackageBytes; bound > 0 {
-		limit = min(limit, bound-reserve-s.r.w.Bytes())
+		space = space.within(bound-reserve-s.r.w.Bytes(), fmt.Sprintf("the package's bound of %d bytes", bound))
 	}
 	switch {
 	case s.ended:
-		return nil, 0, errEnded
-	case limit <= 0:
-		s.truncate("the bound on copied bytes", 0, e.Source.Size)
-		return nil, 0, ErrFull
+		return nil, room{}, 0, errEnded
+	case space.bytes <= 0:
+		s.truncate(space.cause, 0, e.Source.Size)
+		return nil, room{}, 0, ErrFull
 	}
-	s.copied += min(limit, e.Source.Size)
+	reserved = min(space.bytes, e.Source.Size)
+	s.copied += reserved
 	stream := s.r.w.File(e)
 	s.streams[stream] = true
-	return stream, limit, nil
+	return stream, space, reserved, nil
 }
 
 // closed puts an entry on the line.

@@ -110,7 +110,7 @@ func clean(err error) string {
 			return '?'
 		}
 		return r
-	}, validText(err.Error()))
+	}, ValidText(err.Error()))
 }
 
 // signature checks the keys behind the device's id and the statement by the

@@ -117,8 +117,8 @@ func predicateOf(m Manifest) Predicate {
 func complete(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		if s := v.String(); validText(s) != s {
-			v.SetString(validText(s))
+		if s := v.String(); ValidText(s) != s {
+			v.SetString(ValidText(s))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -181,10 +181,10 @@ func formula(s string) bool {
 	return false
 }
 
-// validText is s with each byte that is no UTF-8 as \xNN: what of a text can
+// ValidText is s with each byte that is no UTF-8 as \xNN: what of a text can
 // stand in the manifest. It is for reading: where the bytes matter, as of an
 // original's path, they stand beside it.
-func validText(s string) string {
+func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}

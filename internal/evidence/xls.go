@@ -107,7 +107,7 @@ func (b *biff) cell(row, col int, cell any) {
 }
 
 func (b *biff) text(row, col, xf int, s string) {
-	units := utf16.Encode([]rune(validText(s)))
+	units := utf16.Encode([]rune(ValidText(s)))
 	units = units[:min(len(units), xlsMaxText)]
 	if n := len(units); n > 0 && units[n-1] >= 0xd800 && units[n-1] < 0xdc00 {
 		units = units[:n-1] // half a pair

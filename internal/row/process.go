@@ -113,23 +113,26 @@ type Process struct {
 	Umask      string   `json:"swab.umask,omitzero" csv:"Umask"`    // octal
 }
 
-// Recovered is a row of recovered: a file that no path leads to, copied out of
-// the process that runs it or holds it open.
+// Recovered is a row of recovered: the executable of a process whose name is gone
+// or that never had one (memfd), or what such a process holds open, whether that
+// has a name or not. Each file has one row, however many hold it, also when it was
+// not copied: Note then says why.
 type Recovered struct {
 	PID      int       `json:"process.pid" csv:"PID"`
 	Name     string    `json:"process.name" csv:"Name"`
-	Via      string    `json:"swab.via" csv:"Through"`               // exe, fd/7
-	Path     string    `json:"file.path" csv:"Path"`                 // as the kernel names it
-	Entry    string    `json:"swab.entry,omitzero" csv:"In package"` // "" when it was not copied
-	Size     int64     `json:"file.size" csv:"Size"`
-	SHA256   string    `json:"file.hash.sha256,omitzero" csv:"SHA-256"`
+	Via      string    `json:"swab.via" csv:"Through"`                  // the link of the process it was read by: exe, fd/7
+	Path     string    `json:"file.path" csv:"Path"`                    // as the kernel names it, without " (deleted)" where it is
+	Deleted  bool      `json:"swab.deleted,omitzero" csv:"Deleted"`     // Path leads to it no more, or never did
+	Entry    string    `json:"swab.entry,omitzero" csv:"In package"`    // the copy; "" when it was not copied
+	Size     int64     `json:"file.size" csv:"Size"`                    // bytes, before it was copied
+	SHA256   string    `json:"file.hash.sha256,omitzero" csv:"SHA-256"` // of the whole file; "" of one that was copied in part, or not
 	Inode    uint64    `json:"file.inode" csv:"Inode"`
-	Device   string    `json:"file.device" csv:"Device"`
+	Device   string    `json:"file.device" csv:"Device"` // major:minor
 	Modified time.Time `json:"file.mtime,omitzero" csv:"Modified" dated:"file modified"`
 	Changed  time.Time `json:"file.ctime,omitzero" csv:"Changed" dated:"file changed"`
 	Created  time.Time `json:"file.created,omitzero" csv:"Created" dated:"file created"`
 	Note     string    `json:"swab.note,omitzero" csv:"Note"`
-	EntityID string    `json:"process.entity_id" csv:"Entity"`
+	EntityID string    `json:"process.entity_id" csv:"Entity"` // of the process
 }
 
 // Map is a row of maps: a memory map of note, and why it is one.

@@ -289,8 +289,12 @@ func (rec *recovery) file(ctx context.Context, p *proctable.Process, link, name,
 		return nil
 	}
 	rec.seen[id] = true
+	deleted := link == "exe" || rec.deleted(ctx, p, path, s)
+	if deleted {
+		path = strings.TrimSuffix(path, deletedMark)
+	}
 	r := row.Recovered{
-		PID: p.PID, Name: p.Name(), Via: link, Path: path, Size: s.Size, Inode: s.Inode, Device: s.Dev.String(),
+		PID: p.PID, Name: p.Name(), Via: link, Path: path, Deleted: deleted, Size: s.Size, Inode: s.Inode, Device: s.Dev.String(),
 		Modified: s.MTime, Changed: s.CTime, Created: s.BTime, EntityID: p.EntityID,
 	}
 	if link != "exe" {
@@ -332,4 +336,15 @@ func (rec *recovery) file(ctx context.Context, p *proctable.Process, link, name,
 		r.Note = join(r.Note, "not copied whole: "+reason(err))
 	}
 	return rec.c.out.Row("recovered", &r)
+}
+
+// deleted reports whether an open file's name is gone. Looking whether a name that
+// the kernel marks so leads to the file after all may block.
+func (rec *recovery) deleted(ctx context.Context, p *proctable.Process, target string, s host.Stat) bool {
+	if !strings.HasSuffix(target, deletedMark) {
+		return false
+	}
+	gone := make(chan bool, 1)
+	err := rec.c.h.Patience.Do(ctx, host.OpenWait, func(*host.Beat) { gone <- unlinked(rec.c.h, rec.c.ps, p, target, s) })
+	return err != nil || <-gone
 }

@@ -39,6 +39,7 @@ func TestRecoveryTakesExecutablesFirstAndNoKeys(t *testing.T) {
 	hold("notes.txt", "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n", 0)
 	hold("id_ed25519", "whatever", 0)
 	hold("plain", "an open file", 0)
+	hold("unlinked", "another", 0)
 
 	decoy, later := filepath.Join(dir, "decoy"), filepath.Join(dir, "later")
 	program(t, decoy)
@@ -57,7 +58,7 @@ func TestRecoveryTakesExecutablesFirstAndNoKeys(t *testing.T) {
 		cmd.Wait()
 	})
 	pidLater := start(t, later)
-	if err := errors.Join(os.Remove(decoy), os.Remove(later)); err != nil {
+	if err := errors.Join(os.Remove(decoy), os.Remove(later), os.Remove(filepath.Join(dir, "unlinked"))); err != nil {
 		t.Fatal(err)
 	}
 
@@ -85,10 +86,21 @@ func TestRecoveryTakesExecutablesFirstAndNoKeys(t *testing.T) {
 			}
 		case base == "plain":
 			seen[base] = true
+			if r.Deleted {
+				t.Errorf("a file that has its name is told to be deleted: %+v", r)
+			}
+		case base == "unlinked":
+			seen[base] = true
+			if !r.Deleted {
+				t.Errorf("a file whose name is gone is not told so: %+v", r)
+			}
+		}
+		if r.Via == "exe" && !r.Deleted {
+			t.Errorf("a deleted executable is not told so: %+v", r)
 		}
 	}
-	if len(seen) != 3 {
-		t.Errorf("rows of the key files and the plain one: %v", seen)
+	if len(seen) != 4 {
+		t.Errorf("rows of the key files and the plain ones: %v", seen)
 	}
 	if err := out.missing["an open file that may hold a secret"]; !errors.Is(err, collect.ErrExcluded) {
 		t.Errorf("the keys' miss: %v, want ErrExcluded", err)
