@@ -45,17 +45,18 @@ func (s Status) Ended() bool { return len(next[s]) == 0 }
 
 // Action is a request for one package of one device, and what became of it.
 type Action struct {
-	Tenant     string
-	ID         ID
-	Device     device.ID
-	DeviceName string // as it was when asked
-	Status     Status
-	Profile    string
-	Plan       catalog.Digest
-	Source     string // requestSource
-	Requestor  string
-	Comment    string
-	ExternalID string // "" for none
+	Tenant      string
+	ID          ID
+	Device      device.ID
+	DeviceName  string // as it was when asked
+	Status      Status
+	Profile     string
+	Plan        catalog.Digest
+	Source      string // requestSource
+	RequestorID string // the requestor's id, by which it is found too
+	Requestor   string
+	Comment     string
+	ExternalID  string // "" for none
 
 	Created time.Time
 	Updated time.Time // last change of status

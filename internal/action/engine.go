@@ -131,7 +131,7 @@ func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device
 	defer done()
 	a, err := e.Records.CreateAction(firm, Action{
 		Tenant: who.Tenant, ID: id.String(), Device: dev.ID, DeviceName: dev.Facts.Name,
-		Status: Pending, Profile: plan.Profile, Plan: plan.Digest(), Source: who.Source, Requestor: who.Name,
+		Status: Pending, Profile: plan.Profile, Plan: plan.Digest(), Source: who.Source, RequestorID: who.ID, Requestor: who.Name,
 		Comment: r.Comment, ExternalID: r.ExternalID, Created: now, Updated: now, Touched: now,
 		Due: now.Add(e.Times.Pending), Attempt: 1, Opening: entry.Opening, Leaf: entry.Leaf.Bytes(),
 	}, entry)

@@ -98,11 +98,9 @@ func machineOf(d device.Device, now time.Time) machine {
 		ID: d.ID, ComputerDNSName: d.Facts.Name, FirstSeen: moment(d.FirstSeen), LastSeen: moment(d.LastSeen),
 		OSPlatform: d.Facts.Platform, OSProcessor: given(processors[d.Facts.Arch]), Version: given(d.Facts.Version),
 		LastIPAddress: given(d.Facts.LastAddress), LastExternal: given(d.External), AgentVersion: given(d.Facts.AgentVersion),
-		HealthStatus: "Inactive", DeviceValue: "Normal", Tags: []string{}, OnboardingStatus: "Onboarded",
+		HealthStatus: d.Health(now), DeviceValue: d.Value, RiskScore: given(d.Risk), ExposureLevel: given(d.Exposure),
+		AADDeviceID: given(d.AADDevice), AADJoined: d.AADDevice != "", Tags: []string{}, OnboardingStatus: "Onboarded",
 		OSArchitecture: "64-bit", IPAddresses: []ipAddress{},
-	}
-	if d.Active(now) {
-		m.HealthStatus = "Active"
 	}
 	if d.Facts.Build != 0 {
 		m.OSBuild = &d.Facts.Build

@@ -8,12 +8,14 @@ import (
 
 // App is an application that may sign in by itself.
 type App struct {
-	Tenant  string
-	ID      string // client id, a GUID
-	Name    string
-	Roles   []string
-	Secrets []Secret
-	Created time.Time
+	Tenant       string
+	ID           string // client id, a GUID
+	Name         string
+	Roles        []string
+	Secrets      []Secret
+	Certificates []Certificate
+	Created      time.Time
+	Revoked      bool // it gets no token any more, and those it has are worth nothing
 }
 
 // Secret is one of an application's secrets. Secrets that we make are 256 random
@@ -21,9 +23,24 @@ type App struct {
 // costs microseconds.
 type Secret struct {
 	ID      string
+	Name    string // what it is for; may be empty
 	Hash    [sha256.Size]byte
+	Created time.Time
 	Expires time.Time // zero: never
 }
+
+// Certificate is one of an application's certificates: whoever has its key may
+// sign in as the application.
+type Certificate struct {
+	ID      string // hex SHA-256 of DER
+	Name    string // what it is for; may be empty
+	DER     []byte // the X.509 certificate, at most MaxCertificate bytes
+	Created time.Time
+	Expires time.Time // its own end, or an earlier one
+}
+
+// MaxCertificate bounds a registered certificate: 16 KiB.
+const MaxCertificate = 16 << 10
 
 // Holds says, in constant time for each secret, whether given is one of the
 // application's secrets and not expired.
@@ -41,9 +58,11 @@ func (a App) Holds(given string, now time.Time) bool {
 type Enrollment struct {
 	Tenant  string
 	ID      string
+	Name    string            // what it is for; may be empty
 	Hash    [sha256.Size]byte // of the token
-	Left    int               // enrolments that remain; -1: no count
-	Expires time.Time         // zero: never
+	Created time.Time
+	Left    int       // enrolments that remain; -1: no count
+	Expires time.Time // zero: never
 	Revoked bool
 	Tags    []string // for the devices that join by it
 }
@@ -51,6 +70,7 @@ type Enrollment struct {
 // Tenant is an organisation on this server, apart from every other.
 type Tenant struct {
 	ID      string // a GUID
-	Name    string
+	Name    string // one DNS name or label, lower case: it stands in addresses
 	Created time.Time
+	Revoked bool // nobody of it is let in: no application, no device
 }

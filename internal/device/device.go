@@ -119,8 +119,12 @@ type Device struct {
 	Keys       []ed25519.PublicKey // the enrolment key, then those that succeeded it; the last one signs
 	Statements [][]byte            // the succession statements, one fewer than Keys
 	Facts      Facts
-	Catalog    string // digest of the catalogue that its agent holds; "" before its first hello
-	Tags       []string
+	Catalog    string   // digest of the catalogue that its agent holds; "" before its first hello
+	Tags       []string // as people gave them, in the order given, each once
+	Value      string   // how dear it is: Normal, Low, High
+	Risk       string   // None, Informational, Low, Medium, High; "": not assessed
+	Exposure   string   // None, Low, Medium, High; "": not assessed
+	AADDevice  string   // Entra device id, a GUID in lower case; "": not known
 	FirstSeen  time.Time
 	LastSeen   time.Time
 	External   string // the address the server saw it from last
@@ -136,26 +140,47 @@ func (d Device) HostName() string {
 	return host
 }
 
-// InactiveAfter is how long after its last sign of life a device counts as inactive.
-const InactiveAfter = 7 * 24 * time.Hour
+// How long after its last sign of life a device counts as impaired in its
+// communication, and as inactive. A device that is connected gives one every
+// few minutes.
+const (
+	ImpairedAfter = 24 * time.Hour
+	InactiveAfter = 7 * 24 * time.Hour
+)
 
-// Active says whether the device gave a sign of life within InactiveAfter.
-func (d Device) Active(now time.Time) bool { return now.Sub(d.LastSeen) <= InactiveAfter }
+// What a device's health may be, as Defender names it.
+const (
+	Active   = "Active"
+	Impaired = "ImpairedCommunication"
+	Inactive = "Inactive"
+)
+
+// Health is Active, Impaired or Inactive. A revoked device is inactive.
+func (d Device) Health(now time.Time) string {
+	switch silent := now.Sub(d.LastSeen); {
+	case d.Revoked || silent > InactiveAfter:
+		return Inactive
+	case silent > ImpairedAfter:
+		return Impaired
+	}
+	return Active
+}
 
 // Resolve picks the device that a caller's name means, among those whose id,
-// full name or host name fits it: an id wins, then a full name, then a host
-// name; of several with one name the only active one is meant. Nothing is ever
-// guessed: ok is false where it is not exactly one, and ambiguous tells why.
+// Entra id, full name or host name fits it: an id wins, then an Entra id, then a
+// full name, then a host name; of several with one name the only one that is not
+// inactive is meant. Nothing is ever guessed: ok is false where it is not exactly one, and ambiguous tells why.
 func Resolve(name string, candidates []Device, now time.Time) (d Device, ok, ambiguous bool) {
 	lower := strings.ToLower(name)
 	for _, fits := range []func(Device) bool{
 		func(d Device) bool { return string(d.ID) == lower },
+		func(d Device) bool { return d.AADDevice == lower },
 		func(d Device) bool { return d.Facts.Name == lower },
 		func(d Device) bool { return d.HostName() == lower },
 	} {
 		found := slices.DeleteFunc(slices.Clone(candidates), func(d Device) bool { return !fits(d) })
 		if len(found) > 1 {
-			active := slices.DeleteFunc(slices.Clone(found), func(d Device) bool { return !d.Active(now) })
+			active := slices.DeleteFunc(slices.Clone(found), func(d Device) bool { return d.Health(now) == Inactive })
 			if len(active) != 1 {
 				return Device{}, false, true
 			}

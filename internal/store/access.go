@@ -42,7 +42,10 @@ func (s *Store) Found(ctx context.Context, tenant auth.Tenant, app auth.App, tok
 }
 
 func (t *tx) createTenant(ctx context.Context, tenant auth.Tenant, entries ...audit.Entry) error {
-	if _, err := t.exec(ctx, "INSERT INTO tenants (id, name, created) VALUES (?, ?, ?)", tenant.ID, tenant.Name, ticks(tenant.Created)); err != nil {
+	if _, err := t.exec(ctx, "INSERT INTO tenants (id, name, created, revoked) VALUES (?, ?, ?, ?)",
+		tenant.ID, tenant.Name, ticks(tenant.Created), tenant.Revoked); t.dialect.duplicate(err) {
+		return fault.InvalidInput.Errorf(err, "Tenant %s exists already", tenant.Name)
+	} else if err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, "INSERT INTO audit_logs (tenant, size, root) VALUES (?, 0, ?)", tenant.ID, make([]byte, tlog.HashSize)); err != nil {
@@ -60,14 +63,14 @@ func (t *tx) createTenant(ctx context.Context, tenant auth.Tenant, entries ...au
 func (s *Store) Tenants(ctx context.Context) ([]auth.Tenant, error) {
 	return read(ctx, s, "tenants", func(ctx context.Context, c *conn) ([]auth.Tenant, error) {
 		return all(ctx, c, func(r row) (t auth.Tenant, err error) {
-			err = r.Scan(&t.ID, &t.Name, when{&t.Created})
+			err = r.Scan(&t.ID, &t.Name, when{&t.Created}, &t.Revoked)
 			return t, err
-		}, "SELECT id, name, created FROM tenants ORDER BY created, id")
+		}, "SELECT id, name, created, revoked FROM tenants ORDER BY created, id")
 	})
 }
 
-// CreateApp keeps a new application with its secrets. One whose id, or a
-// secret's, is there already is fault.InvalidInput.
+// CreateApp keeps a new application with its secrets and certificates. One whose
+// id, or that of one of those, is there already is fault.InvalidInput.
 func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
 	_, err := write(ctx, s, "create application "+app.ID, func(ctx context.Context, t *tx) (struct{}, error) {
 		return struct{}{}, t.createApp(ctx, app)
@@ -76,8 +79,8 @@ func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
 }
 
 func (t *tx) createApp(ctx context.Context, app auth.App) error {
-	_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created) VALUES (?, ?, ?, ?, ?)",
-		app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created))
+	_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created, revoked) VALUES (?, ?, ?, ?, ?, ?)",
+		app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created), app.Revoked)
 	if t.dialect.duplicate(err) {
 		return fault.InvalidInput.Errorf(err, "Application %s exists already", app.ID)
 	}
@@ -85,25 +88,49 @@ func (t *tx) createApp(ctx context.Context, app auth.App) error {
 		return err
 	}
 	for _, secret := range app.Secrets {
-		_, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, hash, expires) VALUES (?, ?, ?, ?, ?)",
-			app.Tenant, app.ID, secret.ID, secret.Hash[:], ticksOrNull(secret.Expires))
-		if t.dialect.duplicate(err) {
-			return fault.InvalidInput.Errorf(err, "Secret %s of application %s exists already", secret.ID, app.ID)
+		if err := t.addSecret(ctx, app.Tenant, app.ID, secret); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("secret %s: %w", secret.ID, err)
+	}
+	for _, c := range app.Certificates {
+		if err := t.addCertificate(ctx, app.Tenant, app.ID, c); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// App returns an application with its secrets, or fault.NotFound.
+func (t *tx) addSecret(ctx context.Context, tenant, app string, secret auth.Secret) error {
+	_, err := t.exec(ctx, "INSERT INTO app_secrets (tenant, app, id, name, hash, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		tenant, app, secret.ID, secret.Name, secret.Hash[:], ticks(secret.Created), ticksOrNull(secret.Expires))
+	if t.dialect.duplicate(err) {
+		return fault.InvalidInput.Errorf(err, "Secret %s of application %s exists already", secret.ID, app)
+	}
+	if err != nil {
+		return fmt.Errorf("secret %s: %w", secret.ID, err)
+	}
+	return nil
+}
+
+func (t *tx) addCertificate(ctx context.Context, tenant, app string, c auth.Certificate) error {
+	_, err := t.exec(ctx, "INSERT INTO app_certificates (tenant, app, id, name, der, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		tenant, app, c.ID, c.Name, c.DER, ticks(c.Created), ticks(c.Expires))
+	if t.dialect.duplicate(err) {
+		return fault.InvalidInput.Errorf(err, "Certificate %s of application %s is registered already", c.ID, app)
+	}
+	if err != nil {
+		return fmt.Errorf("certificate %s: %w", c.ID, err)
+	}
+	return nil
+}
+
+// App returns an application with its secrets and certificates, or fault.NotFound.
 func (s *Store) App(ctx context.Context, tenant, id string) (auth.App, error) {
 	return read(ctx, s, "application "+id, func(ctx context.Context, c *conn) (auth.App, error) {
 		app, err := one(ctx, c, func(r row) (a auth.App, err error) {
-			err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created})
+			err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created}, &a.Revoked)
 			return a, err
-		}, "SELECT tenant, id, name, roles, created FROM apps WHERE tenant = ? AND id = ?", tenant, id)
+		}, "SELECT tenant, id, name, roles, created, revoked FROM apps WHERE tenant = ? AND id = ?", tenant, id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return app, fault.NotFound.Errorf(err, "Application %s was not found", id)
 		}
@@ -112,14 +139,21 @@ func (s *Store) App(ctx context.Context, tenant, id string) (auth.App, error) {
 		}
 		app.Secrets, err = all(ctx, c, func(r row) (k auth.Secret, err error) {
 			var hash []byte
-			if err := r.Scan(&k.ID, &hash, when{&k.Expires}); err != nil {
+			if err := r.Scan(&k.ID, &k.Name, &hash, when{&k.Created}, when{&k.Expires}); err != nil {
 				return k, err
 			}
 			if copy(k.Hash[:], hash) != len(k.Hash) || len(hash) != len(k.Hash) {
 				return k, fmt.Errorf("secret %s: its hash has %d bytes", k.ID, len(hash))
 			}
 			return k, nil
-		}, "SELECT id, hash, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
+		}, "SELECT id, name, hash, created, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
+		if err != nil {
+			return app, err
+		}
+		app.Certificates, err = all(ctx, c, func(r row) (k auth.Certificate, err error) {
+			err = r.Scan(&k.ID, &k.Name, &k.DER, when{&k.Created}, when{&k.Expires})
+			return k, err
+		}, "SELECT id, name, der, created, expires FROM app_certificates WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
 		return app, err
 	})
 }

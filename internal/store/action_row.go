@@ -12,7 +12,7 @@ import (
 // The columns of an action, in two parts: what was asked, which never changes,
 // and what became of it.
 const (
-	askedColumns    = "tenant, id, device, device_name, profile, plan, source, requestor, comment, external_id, created, entry"
+	askedColumns    = "tenant, id, device, device_name, profile, plan, source, requestor_id, requestor, comment, external_id, created, entry"
 	changingColumns = "status, updated, touched, due, attempt, acked, begun, stage, items, items_of, bytes, taken_ms, " +
 		"cancel_requestor, cancel_comment, cancel_time, error_hresult, trouble, " +
 		"package_upload, package_sha256, package_size, package_sealed, package_receipt"
@@ -62,7 +62,7 @@ func scanAction(r row) (a action.Action, err error) {
 		receipt                        []byte
 	)
 	err = r.Scan(
-		&a.Tenant, &a.ID, &a.Device, &a.DeviceName, &a.Profile, &a.Plan, &a.Source, &a.Requestor, &a.Comment, &a.ExternalID, when{&a.Created}, &a.Entry,
+		&a.Tenant, &a.ID, &a.Device, &a.DeviceName, &a.Profile, &a.Plan, &a.Source, &a.RequestorID, &a.Requestor, &a.Comment, &a.ExternalID, when{&a.Created}, &a.Entry,
 		&a.Status, when{&a.Updated}, when{&a.Touched}, when{&a.Due}, &a.Attempt, &a.Acked, when{&a.Begun},
 		&a.Stage, &a.Items, &a.Of, &a.Bytes, &a.TakenMs,
 		&cancelRequestor, &cancelComment, when{&cancelTime}, &a.ErrorHResult, &a.Trouble,
@@ -99,6 +99,6 @@ func asStored(a action.Action) action.Action {
 // sameRequest says whether what was asked is the same in both.
 func sameRequest(a, b action.Action) bool {
 	return a.Tenant == b.Tenant && a.ID == b.ID && a.Device == b.Device && a.DeviceName == b.DeviceName &&
-		a.Profile == b.Profile && a.Plan == b.Plan && a.Source == b.Source && a.Requestor == b.Requestor &&
+		a.Profile == b.Profile && a.Plan == b.Plan && a.Source == b.Source && a.RequestorID == b.RequestorID && a.Requestor == b.Requestor &&
 		a.Comment == b.Comment && a.ExternalID == b.ExternalID && a.Created.Equal(b.Created) && a.Entry == b.Entry
 }

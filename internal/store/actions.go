@@ -33,7 +33,7 @@ func (s *Store) CreateAction(ctx context.Context, a action.Action, e audit.Entry
 		}
 		a = asStored(a)
 		n, err := t.exec(ctx, insertAction, append([]any{
-			a.Tenant, a.ID, a.Device, a.DeviceName, a.Profile, a.Plan, a.Source, a.Requestor, a.Comment, a.ExternalID, ticks(a.Created), a.Entry,
+			a.Tenant, a.ID, a.Device, a.DeviceName, a.Profile, a.Plan, a.Source, a.RequestorID, a.Requestor, a.Comment, a.ExternalID, ticks(a.Created), a.Entry,
 		}, changing(a)...)...)
 		if err != nil || n == 1 {
 			return a, err

@@ -11,23 +11,39 @@ import (
 )
 
 const deviceColumns = `tenant, id, keys, statements, name, system, platform, version, build, arch, boot_id,
-	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, first_seen, last_seen, revoked`
+	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, value, risk, exposure, aad_device, first_seen, last_seen, revoked`
 
 func scanDevice(r row) (d device.Device, err error) {
 	f := &d.Facts
 	err = r.Scan(&d.Tenant, &d.ID, fromText{&d.Keys}, fromText{&d.Statements}, &f.Name, &f.System, &f.Platform, &f.Version, &f.Build, &f.Arch, &f.BootID,
-		&f.AgentVersion, &f.AgentSHA256, fromText{&f.Addresses}, &f.LastAddress, &d.External, &d.Catalog, fromText{&d.Tags},
+		&f.AgentVersion, &f.AgentSHA256, fromText{&f.Addresses}, &f.LastAddress, &d.External, &d.Catalog, fromText{&d.Tags}, &d.Value, &d.Risk, &d.Exposure, &d.AADDevice,
 		when{&d.FirstSeen}, when{&d.LastSeen}, &d.Revoked)
 	return d, err
 }
 
 func insertDevice(ctx context.Context, t *tx, d device.Device) error {
 	f := d.Facts
-	_, err := t.exec(ctx, "INSERT INTO devices ("+deviceColumns+", host_name) VALUES (?"+strings.Repeat(", ?", 21)+")",
+	_, err := t.exec(ctx, "INSERT INTO devices ("+deviceColumns+", host_name) VALUES (?"+strings.Repeat(", ?", 25)+")",
 		d.Tenant, d.ID, text(d.Keys), text(d.Statements), f.Name, f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
-		f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, text(d.Tags),
+		f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, text(d.Tags), d.Value, d.Risk, d.Exposure, d.AADDevice,
 		ticks(d.FirstSeen), ticks(d.LastSeen), d.Revoked, d.HostName())
-	return err
+	if err != nil {
+		return err
+	}
+	return t.indexTags(ctx, d.Tenant, d.ID, d.Tags)
+}
+
+// indexTags brings what a device's tags are found by up to date.
+func (t *tx) indexTags(ctx context.Context, tenant string, id device.ID, tags []string) error {
+	if _, err := t.exec(ctx, "DELETE FROM device_tags WHERE tenant = ? AND device = ?", tenant, id); err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if _, err := t.exec(ctx, "INSERT INTO device_tags (tenant, tag, device) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tenant, tag, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func noDevice(id device.ID, cause error) error {
@@ -65,16 +81,16 @@ func deviceByID(ctx context.Context, c *conn, id device.ID) (device.Device, erro
 // maxFound is the most devices that FindDevices returns.
 const maxFound = 100
 
-// FindDevices returns the devices of a tenant whose id, full name or host name
-// is name, in any case: at most 100, in this order, and within it the one seen
+// FindDevices returns the devices of a tenant whose id, Entra id, full name or
+// host name is name, in any case: at most 100, in this order, and within it the one seen
 // last first. device.Resolve says which of them is meant.
 func (s *Store) FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error) {
 	lower := strings.ToLower(name)
 	return read(ctx, s, "find devices", func(ctx context.Context, c *conn) ([]device.Device, error) {
 		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices
-			WHERE tenant = ? AND (id = ? OR name = ? OR host_name = ?)
-			ORDER BY CASE WHEN id = ? THEN 0 WHEN name = ? THEN 1 ELSE 2 END, last_seen DESC, id LIMIT ?`,
-			tenant, lower, lower, lower, lower, lower, maxFound)
+			WHERE tenant = ? AND (id = ? OR (aad_device = ? AND aad_device <> '') OR name = ? OR host_name = ?)
+			ORDER BY CASE WHEN id = ? THEN 0 WHEN aad_device = ? THEN 1 WHEN name = ? THEN 2 ELSE 3 END, last_seen DESC, id LIMIT ?`,
+			tenant, lower, lower, lower, lower, lower, lower, lower, maxFound)
 	})
 }
 

@@ -50,6 +50,9 @@ func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device
 			}
 		}
 		d.Tenant, d.Tags = token.Tenant, token.Tags
+		if d.Value == "" {
+			d.Value = "Normal"
+		}
 		if d.FirstSeen.IsZero() {
 			d.FirstSeen = s.now()
 		}

@@ -12,11 +12,11 @@ import (
 
 // enrollmentColumns are what scanEnrollment reads. The hash is not among them:
 // it is looked for and never shown.
-const enrollmentColumns = "tenant, id, remaining, expires, revoked, tags"
+const enrollmentColumns = "tenant, id, name, remaining, created, expires, revoked, tags"
 
 func scanEnrollment(r row) (e auth.Enrollment, err error) {
 	var remaining sql.NullInt64
-	err = r.Scan(&e.Tenant, &e.ID, &remaining, when{&e.Expires}, &e.Revoked, fromText{&e.Tags})
+	err = r.Scan(&e.Tenant, &e.ID, &e.Name, &remaining, when{&e.Created}, when{&e.Expires}, &e.Revoked, fromText{&e.Tags})
 	e.Left = -1
 	if remaining.Valid {
 		e.Left = int(remaining.Int64)
@@ -34,8 +34,8 @@ func (s *Store) CreateEnrollment(ctx context.Context, e auth.Enrollment) error {
 }
 
 func (t *tx) createEnrollment(ctx context.Context, e auth.Enrollment) error {
-	_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, hash, remaining, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		e.Tenant, e.ID, e.Hash[:], countOrNull(int64(e.Left)), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
+	_, err := t.exec(ctx, "INSERT INTO enrollments (tenant, id, name, hash, remaining, created, expires, revoked, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		e.Tenant, e.ID, e.Name, e.Hash[:], countOrNull(int64(e.Left)), ticks(e.Created), ticksOrNull(e.Expires), e.Revoked, text(e.Tags))
 	if t.dialect.duplicate(err) {
 		return fault.InvalidInput.Errorf(err, "Enrolment token %s exists already", e.ID)
 	}

@@ -79,7 +79,7 @@ func sameKeyEnrolsOnce(t *testing.T, s *store.Store) {
 	newToken(t, s, other, "elsewhere", nil)
 	d := w.device
 	want := newDevice(1)
-	want.Tenant, want.Tags = w.tenant, []string{"web", "Zürich"}
+	want.Tenant, want.Tags, want.Value = w.tenant, []string{"web", "Zürich"}, "Normal"
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("enrolled device (-want +got):\n%s", diff)
 	}

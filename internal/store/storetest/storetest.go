@@ -146,7 +146,7 @@ func newWorld(t testing.TB, s *store.Store) world {
 func newAction(d device.Device, n int) action.Action {
 	return action.Action{
 		Tenant: d.Tenant, ID: id(0xc, n), Device: d.ID, DeviceName: d.Facts.Name, Status: action.Pending, Profile: "triage",
-		Plan: "sha256:1", Source: "PublicApi", Requestor: "tester", Comment: "alert 1234",
+		Plan: "sha256:1", Source: "PublicApi", RequestorID: "an application", Requestor: "tester", Comment: "alert 1234",
 		Created: at(n), Updated: at(n), Touched: at(n), Due: at(n).Add(72 * time.Hour), Attempt: 1,
 	}
 }
