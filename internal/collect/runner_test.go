@@ -107,8 +107,19 @@ func TestEveryItemEndsInOneLineWithItsOutcome(t *testing.T) {
 			}, evidence.Denied, syscall.EPERM, "/proc/PID/maps", 0},
 			{"some misses", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
 				out.Missing("x", syscall.EPERM)
+				return errors.Join(add(out), add(out))
+			}, evidence.Collected, 0, "could not be read: x", 2},
+			{"as many refusals as rows", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
+				out.Missing("a line", collect.ErrChanged)
+				out.Missing("/proc/PID/exe", syscall.EACCES)
+				out.Missing("/proc/PID/exe", syscall.EACCES)
+				out.Missing("/proc/PID/environ", syscall.EACCES)
+				return errors.Join(add(out), add(out), add(out))
+			}, evidence.Denied, syscall.EACCES, "3 misses like /proc/PID/exe: permission denied; taken were 3 rows", 3},
+			{"as many absent things as rows", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
+				out.Missing("a file", syscall.ENOENT)
 				return add(out)
-			}, evidence.Collected, 0, "could not be read: x", 1},
+			}, evidence.Collected, 0, "could not be read: a file", 1},
 			{"truncated", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
 				out.Truncated("more than one row", 7, 70)
 				return add(out)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -347,7 +348,7 @@ func compareEntries(a, b string) int {
 }
 
 func isTable(entry string) bool {
-	return path.Ext(entry) == ".jsonl" || path.Ext(entry) == ".csv"
+	return !strings.HasPrefix(entry, "fs/") && (path.Ext(entry) == ".jsonl" || path.Ext(entry) == ".csv")
 }
 
 func btoi(b bool) int {
@@ -365,26 +366,5 @@ func (s *sink) table(t evidence.TableResult, err error) {
 	s.line.Entries = append(s.line.Entries, t.Entries...)
 	if t.CSVLeft {
 		s.note("The CSV of a table grew too large and was left out; its JSON Lines are whole.")
-	}
-}
-
-// judge sets the line's outcome and cause. The caller holds the lock.
-func (s *sink) judge(err error) {
-	l := &s.line
-	l.Outcome, l.Code = outcomeOf(err)
-	switch {
-	case err != nil:
-		l.Cause = text(err.Error())
-	case s.cut != "":
-		l.Outcome, l.Cause = evidence.Truncated, s.cut
-	case l.Rows == 0 && len(l.Missing) > 0:
-		// It found nothing, and there was something that it could not read.
-		m := l.Missing[0]
-		l.Outcome, l.Cause, l.Code = m.Outcome, m.Name+": "+m.Cause, m.Code
-	case len(l.Missing) > 0:
-		l.Cause = "some of it could not be read: " + l.Missing[0].Name
-		if n := len(l.Missing); n > 1 {
-			l.Cause += fmt.Sprintf(" and %d more", n-1)
-		}
 	}
 }
