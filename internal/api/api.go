@@ -85,6 +85,10 @@ type Config struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
+	// OnKnown is told, by the request's context, of each one whose token holds;
+	// nil for nobody.
+	OnKnown func(context.Context)
+
 	// Observe is told of each answer, for metrics: method and route as the table
 	// has them ("" for none, so that no caller can make a name of its own), the
 	// status, and how long it took. nil for nobody.

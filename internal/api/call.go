@@ -115,6 +115,9 @@ func (a *API) serve(c *call, rt route) error {
 		}
 		who.From, who.Correlation = c.who.From, c.who.Correlation
 		c.who = who
+		if a.OnKnown != nil {
+			a.OnKnown(ctx)
+		}
 	}
 	// A client sends {} with each GET: read, so that the connection stays
 	// usable, and otherwise nothing.

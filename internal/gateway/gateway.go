@@ -31,6 +31,10 @@ type Options struct {
 	// OnDenied is told of each request that was answered 401; nil for nobody.
 	OnDenied func(tenant, from string)
 
+	// OnKnown is told, by the request's context, of each one whose device has
+	// proved itself; nil for nobody.
+	OnKnown func(context.Context)
+
 	Times       Times
 	Connections int // most at once; 0: 50,000
 }
@@ -85,6 +89,7 @@ type Gateway struct {
 	now      func() time.Time
 	address  func(*http.Request) string
 	onDenied func(tenant, from string)
+	onKnown  func(context.Context)
 	times    Times
 	most     int
 
@@ -125,11 +130,14 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		bases: b, engine: o.Engine, devices: o.Devices, tokens: o.Tokens, keys: o.Keys, vault: o.Vault, log: o.Log, now: o.Now,
-		address: o.Address, onDenied: o.OnDenied, times: o.Times.orDefault(), most: o.Connections,
+		address: o.Address, onDenied: o.OnDenied, onKnown: o.OnKnown, times: o.Times.orDefault(), most: o.Connections,
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
 		looks: make(chan struct{}, lookers), turns: make(chan struct{}, judges), leaving: make(chan struct{}), judged: map[string]chan struct{}{},
 	}
 	g.routes = g.newRoutes()
+	if g.onKnown == nil {
+		g.onKnown = func(context.Context) {}
+	}
 	if g.address == nil {
 		g.address = remoteAddress
 	}

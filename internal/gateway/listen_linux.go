@@ -20,30 +20,33 @@ type tryListener struct{ net.Listener }
 
 func (l tryListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := c.(syscall.Conn)
 	if err != nil || !ok {
 		return c, err
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil, errors.Join(err, tcp.Close())
+		return nil, errors.Join(err, c.Close())
 	}
-	return &tryConn{TCPConn: tcp, raw: raw}, nil
+	return &tryConn{Conn: c, raw: raw}, nil
 }
 
 // tryConn is a TCP connection that can be switched to reading without blocking.
 type tryConn struct {
-	*net.TCPConn
+	net.Conn
 	raw syscall.RawConn
 	try atomic.Bool
 }
 
-// Read reads as TCPConn does, or, once switched, returns errNothing where it
+// NetConn is the connection of the listener below, for what that one counts.
+func (c *tryConn) NetConn() net.Conn { return c.Conn }
+
+// Read reads as the connection below does, or, once switched, returns errNothing where it
 // would block. tls.Conn takes that for a passing error and keeps what it has of
 // a record.
 func (c *tryConn) Read(p []byte) (int, error) {
 	if !c.try.Load() {
-		return c.TCPConn.Read(p)
+		return c.Conn.Read(p)
 	}
 	var n int
 	var rerr error

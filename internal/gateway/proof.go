@@ -172,6 +172,7 @@ func (g *Gateway) peer(r *http.Request) (peer, error) {
 	if err := g.once(p, pub, http.StatusUnauthorized); err != nil {
 		return peer{}, err
 	}
+	g.onKnown(r.Context())
 	return peer{device: dev, token: claims, from: g.address(r)}, nil
 }
 

@@ -72,6 +72,7 @@ func (g *Gateway) token(w http.ResponseWriter, r *http.Request) error {
 	if err := g.once(proof, pub, http.StatusBadRequest); err != nil {
 		return err
 	}
+	g.onKnown(r.Context())
 	access, err := g.tokens.IssueDevice(dev.Tenant, dev.ID, dpop.Thumbprint(pub))
 	if err != nil {
 		return err

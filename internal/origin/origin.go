@@ -157,6 +157,9 @@ func (s *Set) Client(r *http.Request) string {
 	return addr.String()
 }
 
+// Proxy says whether addr is of a trusted proxy.
+func (s *Set) Proxy(addr netip.Addr) bool { return s.trusted(addr) }
+
 func (s *Set) trusted(addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

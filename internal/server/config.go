@@ -22,20 +22,31 @@ var Command = command.Command{
 
 // Config is a server's settings. With none at all but Data it runs.
 type Config struct {
-	Config         command.ConfigFile `help:"File of settings, YAML: the flags' names and their values." env:"SWAB_CONFIG" placeholder:"FILE"`
-	Data           string             `help:"Directory of the database, the packages and the server's files." env:"SWAB_DATA" required:"" placeholder:"DIR"`
-	Listen         string             `help:"Address of the API and the devices' connections." env:"SWAB_LISTEN" default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
-	URL            []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one counts where none was asked by. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
-	Certificate    string             `help:"TLS certificate chain, PEM; read again when it changes. Default: of the server's own authority." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
-	CertificateKey string             `help:"Private key of --certificate, PEM." env:"SWAB_CERTIFICATE_KEY" placeholder:"FILE"`
-	MasterKey      command.Secret     `help:"Key that seals the server's other keys, base64 of 32 bytes. Default: the file master.key in the data directory." env:"SWAB_MASTER_KEY"`
-	MetricsListen  string             `help:"Address of the Prometheus metrics, plain HTTP; empty for none." env:"SWAB_METRICS_LISTEN" placeholder:"HOST:PORT"`
-	Proxies        []string           `name:"proxy" help:"Network of proxies whose X-Forwarded-For is believed; may be repeated." env:"SWAB_PROXIES" placeholder:"CIDR"`
-	PackageLimit   int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
-	LinkLife       time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
-	PendingLife    time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`
-	LogFormat      string             `help:"Form of the log on standard error." env:"SWAB_LOG_FORMAT" enum:"text,json" default:"text"`
-	LogLevel       string             `help:"Least level that is logged." env:"SWAB_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	Config                command.ConfigFile `help:"File of settings, YAML: the flags' names and their values." env:"SWAB_CONFIG" placeholder:"FILE"`
+	Data                  string             `help:"Directory of the database, the packages and the server's files." env:"SWAB_DATA" required:"" placeholder:"DIR"`
+	Listen                string             `help:"Address of the API and the devices' connections." env:"SWAB_LISTEN" default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
+	URL                   []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one counts where none was asked by. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
+	Certificate           string             `help:"TLS certificate chain, PEM; read again when it changes. Default: of the server's own authority." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
+	CertificateKey        string             `help:"Private key of --certificate, PEM." env:"SWAB_CERTIFICATE_KEY" placeholder:"FILE"`
+	MasterKey             command.Secret     `help:"Key that seals the server's other keys, base64 of 32 bytes. Default: the file master.key in the data directory." env:"SWAB_MASTER_KEY"`
+	MetricsListen         string             `help:"Address of the Prometheus metrics, plain HTTP; empty for none." env:"SWAB_METRICS_LISTEN" placeholder:"HOST:PORT"`
+	Proxies               []string           `name:"proxy" help:"Network of proxies whose X-Forwarded-For is believed; may be repeated." env:"SWAB_PROXIES" placeholder:"CIDR"`
+	Connections           int                `help:"Most connections at once. Default: three quarters of the files that the process may have open, at most 100000." env:"SWAB_CONNECTIONS" placeholder:"N"`
+	ConnectionsPerAddress int                `help:"Most connections at once from one address (IPv6: from one /64 network) on which nobody has proved who they are; those from a --proxy network are not counted. Default: 4096, at most half of --connections." env:"SWAB_CONNECTIONS_PER_ADDRESS" placeholder:"N"`
+	PackageLimit          int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
+	LinkLife              time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
+	PendingLife           time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`
+	LogFormat             string             `help:"Form of the log on standard error." env:"SWAB_LOG_FORMAT" enum:"text,json" default:"text"`
+	LogLevel              string             `help:"Least level that is logged." env:"SWAB_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+}
+
+// Help is what is shown below the flags' summary.
+func (*Config) Help() string {
+	return "A connection past --connections or --connections-per-address is reset; the log sums those, and the metric swab_connections_refused_total counts them. " +
+		"A connection counts for its address until a device or a token on it has proved itself, so thousands of devices behind one NAT fit into the default. " +
+		"Behind a proxy that speaks HTTP, name its network with --proxy: its connections are bounded by --connections alone, and the proxy has to bound its own clients. " +
+		"A proxy that passes TCP through makes one address of all clients, and must not be named with --proxy: " +
+		"give it a --connections-per-address near --connections, and let it bound the connections of each client."
 }
 
 // Check judges the settings together.
@@ -57,6 +68,9 @@ func (c *Config) Check() error {
 	}
 	if c.PackageLimit < 1<<20 {
 		errs = append(errs, fmt.Errorf("--package-limit %d: at least 1048576 (1 MiB)", c.PackageLimit))
+	}
+	if c.Connections < 0 || c.ConnectionsPerAddress < 0 {
+		errs = append(errs, errors.New("--connections, --connections-per-address: not negative"))
 	}
 	if c.LinkLife < time.Second || c.PendingLife < time.Second {
 		errs = append(errs, errors.New("--link-life, --pending-life: at least 1s"))

@@ -52,6 +52,22 @@ func (m *metrics) observe(method, route string, status int, took time.Duration) 
 	m.took.WithLabelValues(route).Observe(took.Seconds())
 }
 
+// watchConnections adds what the public listener counts.
+func (m *metrics) watchConnections(c *connections) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "swab_connections", Help: "Connections of the public listener, devices' channels too.",
+	}, func() float64 { open, _ := c.count(); return float64(open) }))
+	for bound, of := range map[string]func(refusals) int{
+		"address": func(r refusals) int { return r.address },
+		"all":     func(r refusals) int { return r.all },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "swab_connections_refused_total", Help: "Connections refused, by the bound that they met.",
+			ConstLabels: prometheus.Labels{"bound": bound},
+		}, func() float64 { _, r := c.count(); return float64(of(r)) }))
+	}
+}
+
 // watch adds what the gateway counts.
 func (m *metrics) watch(g *gateway.Gateway) {
 	gauge := func(name, help string, of func(gateway.Stats) int64) {

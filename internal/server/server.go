@@ -52,6 +52,7 @@ type Server struct {
 	metrics   *metrics
 	bootstrap Bootstrap
 	lock      *os.File     // that the data directory is ours
+	conns     *connections // of the public listener
 	listener  net.Listener // below public
 	public    net.Listener
 	ready     chan struct{}
@@ -86,6 +87,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.origin, err = s.config.origin(); err != nil {
 		return err
 	}
+	most, err := s.config.bounds(openFiles())
+	if err != nil {
+		return err
+	}
+	s.conns = newConnections(most, s.origin.Proxy)
+	s.metrics.watchConnections(s.conns)
 	if s.lock, err = lockDir(s.config.Data); err != nil {
 		return err
 	}
@@ -130,7 +137,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
 		return err
 	}
-	s.public = tls.NewListener(gateway.Listen(s.listener), s.certs.config())
+	s.public = tls.NewListener(gateway.Listen(s.conns.listen(s.listener)), s.certs.config())
 	return nil
 }
 
@@ -186,7 +193,7 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	s.denials = auth.NewDenials(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
 		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
-		Address: s.origin.Client, OnDenied: s.denials.Add,
+		Address: s.origin.Client, OnDenied: s.denials.Add, OnKnown: known,
 	})
 	if err != nil {
 		return err
@@ -196,7 +203,7 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	s.engine.Bus = s.bus
 	s.api = api.New(api.Config{
 		Engine: s.engine, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
-		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.issuer = issuer.New(issuer.Config{
 		Records: s.store, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
@@ -258,7 +265,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readFor, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10, // more than any token that is refused by name
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnContext: keepConn,
 	}
 	failed := make(chan error, 2)
 	var work sync.WaitGroup
@@ -304,6 +311,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) sweeps(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	defer s.conns.report(context.WithoutCancel(ctx), s.log) // the last ones too
 	s.sweep(ctx)
 	for {
 		select {
@@ -314,6 +322,7 @@ func (s *Server) sweeps(ctx context.Context) {
 				s.log.ErrorContext(ctx, "bytes of a cancelled action could not be deleted; the sweep tries again", "err", err)
 			}
 		case <-tick.C:
+			s.conns.report(ctx, s.log)
 			s.sweep(ctx)
 		}
 	}
