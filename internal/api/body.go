@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -16,14 +17,32 @@ import (
 )
 
 // fields reads the body as a JSON object and returns the text of those of its
-// properties that are named. A property that is missing or null is not in the
-// map. Other properties are ignored, since clients send more than is asked;
-// names are matched exactly, as in Defender.
+// properties that are named, as properties does.
+func (c *call) fields(optional bool, names ...string) (map[string]string, error) {
+	raw, err := c.properties(optional, names...)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, name := range names {
+		if value, there := raw[name]; there {
+			if found[name], err = text(value); err != nil {
+				return nil, bad("%s %s", name, err)
+			}
+		}
+	}
+	return found, nil
+}
+
+// properties reads the body as a JSON object and returns those of its properties
+// that are named, each of which is JSON of its own. A property that is missing
+// or null is not in the map. Other properties are ignored, since clients send
+// more than is asked; names are matched exactly, as in Defender.
 //
 // Readers of JSON differ in what they forgive, and what is read here is shown to
 // an auditor later. So a named property that comes twice, text that is not
 // UTF-8, or half of a surrogate pair is refused, not repaired.
-func (c *call) fields(optional bool, names ...string) (map[string]string, error) {
+func (c *call) properties(optional bool, names ...string) (map[string]json.RawMessage, error) {
 	if media := c.r.Header.Get("Content-Type"); !takes(media) {
 		return nil, fault.UnsupportedMediaType.Errorf(nil, "The media type %s is not taken; send application/json", clip(media))
 	}
@@ -55,8 +74,8 @@ func bad(format string, args ...any) error {
 	return fault.InvalidRequestBody.Errorf(nil, "Request body is incorrect: %s", fmt.Sprintf(format, args...))
 }
 
-// parse is the reading of fields.
-func parse(data []byte, names []string) (map[string]string, error) {
+// parse is the reading of properties.
+func parse(data []byte, names []string) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(data) {
 		return nil, bad("it is not UTF-8")
 	}
@@ -64,7 +83,7 @@ func parse(data []byte, names []string) (map[string]string, error) {
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
 		return nil, bad("it is not a JSON object")
 	}
-	found, seen := map[string]string{}, map[string]bool{}
+	found, seen := map[string]json.RawMessage{}, map[string]bool{}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
@@ -75,21 +94,15 @@ func parse(data []byte, names []string) (map[string]string, error) {
 		if err := dec.Decode(&raw); err != nil {
 			return nil, bad("it is not JSON at byte %d", dec.InputOffset())
 		}
-		for _, name := range names {
-			if key != name {
-				continue
-			}
-			if seen[name] {
-				return nil, bad("%s stands in it twice", name)
-			}
-			seen[name] = true
-			text, null, err := text(raw)
-			if err != nil {
-				return nil, bad("%s %s", name, err)
-			}
-			if !null {
-				found[name] = text
-			}
+		if !slices.Contains(names, key) {
+			continue
+		}
+		if seen[key] {
+			return nil, bad("%s stands in it twice", key)
+		}
+		seen[key] = true
+		if string(raw) != "null" {
+			found[key] = raw
 		}
 	}
 	if _, err := dec.Token(); err != nil {
@@ -103,16 +116,34 @@ func parse(data []byte, names []string) (map[string]string, error) {
 
 var (
 	errNoText    = errors.New("is not a string")
+	errNoTexts   = errors.New("is not an array of strings")
 	errSurrogate = errors.New("has half of a surrogate pair")
 )
 
-// text is the value of a JSON string, exactly.
-func text(raw []byte) (s string, null bool, err error) {
-	if string(raw) == "null" {
-		return "", true, nil
+// texts are the values of a JSON array of strings, exactly.
+func texts(raw []byte) ([]string, error) {
+	var parts []json.RawMessage
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &parts) != nil {
+		return nil, errNoTexts
 	}
+	list := make([]string, 0, len(parts))
+	for _, part := range parts {
+		s, err := text(part)
+		if errors.Is(err, errNoText) {
+			err = errNoTexts
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// text is the value of a JSON string, exactly.
+func text(raw []byte) (s string, err error) {
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", false, errNoText
+		return "", errNoText
 	}
 	// The decoder replaces half of a pair by U+FFFD and says nothing.
 	for i := 0; i < len(raw); i++ {
@@ -126,14 +157,14 @@ func text(raw []byte) (s string, null bool, err error) {
 		case utf16.IsSurrogate(r):
 			low, _ := escaped(raw[i+6:])
 			if utf16.DecodeRune(r, low) == utf8.RuneError {
-				return "", false, errSurrogate
+				return "", errSurrogate
 			}
 			i += 11
 		default:
 			i += 5
 		}
 	}
-	return s, false, nil
+	return s, nil
 }
 
 // escaped reads a \uXXXX at the beginning of raw.

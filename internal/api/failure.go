@@ -19,6 +19,8 @@ var statuses = map[fault.Code]int{
 	fault.BadRequest:           http.StatusBadRequest,
 	fault.OData:                http.StatusBadRequest,
 	fault.InvalidInput:         http.StatusBadRequest,
+	fault.InvalidIPAddress:     http.StatusBadRequest,
+	fault.BatchTooLarge:        http.StatusBadRequest,
 	fault.InvalidRequestBody:   http.StatusBadRequest,
 	fault.MissingParameter:     http.StatusBadRequest,
 	fault.OsNotSupported:       http.StatusBadRequest,

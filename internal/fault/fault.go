@@ -19,8 +19,10 @@ const (
 	BadRequest           Code = "BadRequest"                 // not possible in the state the thing is in
 	OData                Code = "ODataError"                 // the query options are wrong
 	InvalidInput         Code = "InvalidInput"               // can never succeed as sent
+	InvalidIPAddress     Code = "InvalidIpAddress"           // what should be an address is none
 	InvalidRequestBody   Code = "InvalidRequestBody"         // the body is not what the operation takes
 	MissingParameter     Code = "MissingRequiredParameter"   // a required parameter is missing or blank
+	BatchTooLarge        Code = "MaximumBatchSizeExceeded"   // send fewer at once
 	OsNotSupported       Code = "OsPlatformNotSupported"     // the device's system can't do it
 	ClientNotSupported   Code = "ClientVersionNotSupported"  // the device's agent is too old
 	Active               Code = "ActiveRequestAlreadyExists" // wait for the one that runs
@@ -41,7 +43,7 @@ const (
 
 // Codes lists every code, so that a test can hold tables against it.
 var Codes = []Code{
-	BadRequest, OData, InvalidInput, InvalidRequestBody, MissingParameter, OsNotSupported, ClientNotSupported,
+	BadRequest, OData, InvalidInput, InvalidIPAddress, InvalidRequestBody, MissingParameter, BatchTooLarge, OsNotSupported, ClientNotSupported,
 	Active, Unauthorized, Forbidden, DisallowedOperation, NotFound, NoRoute, MethodNotAllowed, TooLarge,
 	UnsupportedMediaType, BadRange, Precondition, TooMany, Internal, Unavailable,
 }
