@@ -14,6 +14,7 @@ import (
 
 	"swab/internal/collect"
 	"swab/internal/collect/host"
+	"swab/internal/collect/mask"
 	"swab/internal/parse/kmodule"
 	"swab/internal/row"
 )
@@ -27,6 +28,7 @@ import (
 // /lib/modules/RELEASE; it is hashed as it lies there and uncompressed, and read
 // for .modinfo and who signed it. That file need not be what was loaded: where
 // its source version differs from the loaded module's, the row is flagged.
+// Secrets among the parameters are masked (package mask).
 //
 // Privilege: none; CAP_SYSLOG for addresses. A kernel that can't load modules has
 // no /proc/modules: absent.
@@ -103,10 +105,13 @@ func listed(h *host.Host, out collect.Sink, rows map[string]*row.Module) error {
 			continue
 		}
 		x := &row.Module{
-			Name: m.Name, Size: m.Size, RefCount: m.RefCount, UsedBy: m.Users, State: m.State, Taint: m.Taint, InProc: true,
+			Name: m.Name, Size: m.Size, UsedBy: m.Users, State: m.State, Taint: m.Taint, InProc: row.Yes,
 		}
 		if m.Address != 0 {
 			x.Address = fmt.Sprintf("0x%016x", m.Address)
+		}
+		if m.RefCount >= 0 {
+			x.RefCount = row.Num(m.RefCount)
 		}
 		if m.Permanent {
 			x.Note = "can't be unloaded"
@@ -129,6 +134,12 @@ func inSysfs(ctx context.Context, h *host.Host, out collect.Sink, rows map[strin
 	if err != nil {
 		return err
 	}
+	secrets := mask.New(h.MaskKey)
+	defer func() {
+		if n := secrets.Made(); n > 0 {
+			out.Note("%d secrets among the parameters of modules are masked.", n)
+		}
+	}()
 	for _, d := range dirs {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -140,24 +151,24 @@ func inSysfs(ctx context.Context, h *host.Host, out collect.Sink, rows map[strin
 		}
 		m := rows[d.Name]
 		if m == nil {
-			m = &row.Module{Name: d.Name, State: state, RefCount: -1}
+			m = &row.Module{Name: d.Name, State: state}
 			rows[d.Name] = m
 		}
-		m.InSys = true
-		sysfsFacts(h.Sys, dir, m)
+		m.InSys = row.Yes
+		sysfsFacts(h.Sys, dir, m, secrets)
 	}
 	return nil
 }
 
 // sysfsFacts fills in what sysfs knows of a module and /proc/modules does not.
-func sysfsFacts(sys *host.Tree, dir string, m *row.Module) {
+func sysfsFacts(sys *host.Tree, dir string, m *row.Module, secrets *mask.Masker) {
 	text := func(name string) string { s, _ := attribute(sys, dir+"/"+name); return s }
 	m.Version, m.SrcVersion = text("version"), text("srcversion")
 	m.Taint = cmp.Or(m.Taint, text("taint"))
-	if !m.InProc {
+	if m.InProc != row.Yes {
 		m.Size, _ = strconv.ParseInt(text("coresize"), 10, 64)
 		if n, err := strconv.ParseInt(text("refcnt"), 10, 64); err == nil {
-			m.RefCount = n
+			m.RefCount = row.Num(n)
 		}
 		if holders, err := sys.ReadDir(dir+"/holders", maxModules); err == nil {
 			for _, e := range holders {
@@ -179,6 +190,8 @@ func sysfsFacts(sys *host.Tree, dir string, m *row.Module) {
 		value, err := attribute(sys, dir+"/parameters/"+p.Name)
 		if err != nil {
 			value = "(not readable)" // many are for writing alone
+		} else {
+			value = secrets.Setting(p.Name, value)
 		}
 		m.Parameters = append(m.Parameters, p.Name+"="+value)
 	}
@@ -195,10 +208,16 @@ func attribute(sys *host.Tree, name string) (string, error) {
 
 // compareLists flags what hides from one of the lists, and spells out taints.
 func compareLists(m *row.Module, proc, sys bool) {
+	if proc && m.InProc == "" {
+		m.InProc = row.No
+	}
+	if sys && m.InSys == "" {
+		m.InSys = row.No
+	}
 	switch {
-	case proc && !m.InProc:
+	case m.InProc == row.No:
 		flag(m, "in /sys/module and not in /proc/modules: it may hide")
-	case sys && !m.InSys && m.State == "Live":
+	case m.InSys == row.No && m.State == "Live":
 		flag(m, "in /proc/modules and not in /sys/module: it may hide")
 	}
 	for _, letter := range []byte(m.Taint) {

@@ -104,9 +104,9 @@ rubbish
 	}
 
 	want := row.Module{
-		Name: "plain", Size: 100, RefCount: 1, UsedBy: []string{"user"}, State: "Live", Taint: "OE",
+		Name: "plain", Size: 100, RefCount: row.Num(1), UsedBy: []string{"user"}, State: "Live", Taint: "OE",
 		TaintText: []string{"module from outside the kernel's tree was loaded", "unsigned module was loaded"},
-		InProc:    true, InSys: true, Address: "0xffffffffc0000000", Version: "1.2", SrcVersion: "FFFFFFFFFFFFFFFFFFFFFFF",
+		InProc:    row.Yes, InSys: row.Yes, Address: "0xffffffffc0000000", Version: "1.2", SrcVersion: "FFFFFFFFFFFFFFFFFFFFFFF",
 		Parameters: []string{"debug=1", "level=high"}, Description: "a module that does nothing", Author: []string{"Swab's tests"}, License: "GPL",
 		VerMagic: "6.1.0 SMP preempt mod_unload modversions ", InTree: true, Path: "/" + lib + "kernel/a/plain.ko", FileSize: int64(len(unsigned)),
 		SHA256: hash(unsigned), FileVersion: "0123456789ABCDEF0123456", Flag: true,
@@ -127,10 +127,10 @@ rubbish
 	if m := rows["xzed"]; m.SHA256 != hash("\xfd7zXZ\x00") || !strings.Contains(m.Note, "xz") {
 		t.Errorf("xz: %+v", m)
 	}
-	if m := rows["hider"]; !m.Flag || m.InProc || m.Size != 4096 || m.RefCount != 2 || len(m.UsedBy) != 1 || m.Path != "/"+lib+"extra/unregistered/hider.ko" {
+	if m := rows["hider"]; !m.Flag || m.InProc != row.No || m.Size != 4096 || m.RefCount != row.Num(2) || len(m.UsedBy) != 1 || m.Path != "/"+lib+"extra/unregistered/hider.ko" {
 		t.Errorf("a module that is in sysfs alone: %+v", m)
 	}
-	if m := rows["sly"]; !m.Flag || m.InSys || !strings.Contains(m.Note, "/sys/module") || !strings.Contains(m.Note, "no file") {
+	if m := rows["sly"]; !m.Flag || m.InSys != row.No || !strings.Contains(m.Note, "/sys/module") || !strings.Contains(m.Note, "no file") {
 		t.Errorf("a module that is in /proc/modules alone, without a file: %+v", m)
 	}
 	if out.missing["line of /proc/modules"] == nil {
@@ -178,5 +178,23 @@ func TestModulesAgreeWithTheKernel(t *testing.T) {
 		if i > 0 && !slices.ContainsFunc(rows, func(m row.Module) bool { return m.Name == name }) {
 			t.Errorf("lsmod has %s, the table has not", name)
 		}
+	}
+}
+
+func TestSecretsAmongModuleParametersAreMasked(t *testing.T) {
+	out := gather(t, Modules(), hosttest.New(t, hosttest.Files{
+		"proc/modules":                        "vpn 1 0 - Live 0x0\n",
+		"sys/module/vpn/initstate":            "live\n",
+		"sys/module/vpn/parameters/debug":     "0\n",
+		"sys/module/vpn/parameters/peer":      "https://u:S3cret@h/\n",
+		"sys/module/vpn/parameters/psk_token": "S3cret\n",
+	}))
+	p := rowsOf[row.Module](out, "modules")[0].Parameters
+	all := strings.Join(p, " ")
+	if len(p) != 3 || p[0] != "debug=0" || strings.Contains(all, "S3cret") || strings.Count(all, "[masked 6 bytes, ") != 2 {
+		t.Errorf("parameters = %q", p)
+	}
+	if want := "2 secrets among the parameters of modules are masked."; !slices.Contains(out.notes, want) {
+		t.Errorf("notes = %q, want %q", out.notes, want)
 	}
 }

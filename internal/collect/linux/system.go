@@ -14,6 +14,7 @@ import (
 
 	"swab/internal/collect"
 	"swab/internal/collect/host"
+	"swab/internal/collect/mask"
 	"swab/internal/parse/envfile"
 	"swab/internal/parse/kmodule"
 	"swab/internal/row"
@@ -25,7 +26,7 @@ import (
 // Source: files of /etc, procfs and sysfs, and clock_gettime, adjtimex (with no
 // mode set: it only reads) and uname of the running kernel. No metadata service
 // and no directory is asked. What a host lacks has no row; what may not be read is
-// a miss.
+// a miss. Secrets of the kernel's command line are masked (package mask).
 //
 // Privilege: none; root for serial numbers.
 func System() collect.Collector { return system{} }
@@ -160,8 +161,8 @@ func (f *facts) kernel() {
 	const group = "Kernel"
 	f.add(group, "machine", unameMachine(f.h), "uname")
 	f.files(group, f.h.Proc,
-		named{"release", "sys/kernel/osrelease"}, named{"version", "sys/kernel/version"}, named{"build", "version"},
-		named{"command line", "cmdline"})
+		named{"release", "sys/kernel/osrelease"}, named{"version", "sys/kernel/version"}, named{"build", "version"})
+	f.commandLine(group)
 	tainted, source := f.read(f.h.Proc, "sys/kernel/tainted")
 	if bits, err := strconv.ParseUint(strings.TrimSpace(string(tainted)), 10, 64); err == nil {
 		f.add(group, "taint", strconv.FormatUint(bits, 10), source)
@@ -178,6 +179,17 @@ func (f *facts) kernel() {
 		f.file(group, "kernel."+strings.ReplaceAll(name, "/", "."), f.h.Proc, "sys/kernel/"+name)
 	}
 	f.file(group, "user namespaces allowed", f.h.Proc, "sys/user/max_user_namespaces")
+}
+
+// commandLine adds what the kernel was started with, which may hold passwords of
+// disks, shares and accounts: those are masked.
+func (f *facts) commandLine(group string) {
+	b, source := f.read(f.h.Proc, "cmdline")
+	m := mask.New(f.h.MaskKey)
+	f.add(group, "command line", m.KernelLine(string(bytes.TrimRight(b, "\x00\n "))), source)
+	if n := m.Made(); n > 0 {
+		f.out.Note("%d secrets of the kernel's command line are masked.", n)
+	}
 }
 
 // guids of EFI variables.

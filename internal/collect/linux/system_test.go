@@ -124,3 +124,16 @@ func TestHostFactsAgreeWithTheKernel(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsOfTheKernelsCommandLineAreMasked(t *testing.T) {
+	out := gather(t, System(), hosttest.New(t, hosttest.Files{
+		"proc/cmdline": "root=/dev/vda ip=10.0.0.2:h rd.iscsi.password=S3cret rd.luks.key=S3cret:UUID=1\n",
+	}))
+	line := value(rowsOf[row.SystemFact](out, "system"), "Kernel", "command line")
+	if strings.Contains(line, "S3cret") || strings.Count(line, "[masked ") != 2 || !strings.HasPrefix(line, "root=/dev/vda ip=10.0.0.2:h rd.iscsi.password=[") {
+		t.Errorf("command line = %q", line)
+	}
+	if want := []string{"2 secrets of the kernel's command line are masked."}; !slices.Equal(out.notes, want) {
+		t.Errorf("notes = %q, want %q", out.notes, want)
+	}
+}

@@ -28,6 +28,7 @@ type Masker struct {
 	hashes sync.Pool // of HMACs under the key; a new one costs more than a short secret does
 	names  sync.Map  // name → whether it names a secret; names repeat in every process
 	count  atomic.Int32
+	made   atomic.Int64
 }
 
 // New is a masker with a key.
@@ -37,11 +38,15 @@ func New(key [32]byte) *Masker {
 	return m
 }
 
+// Made is how many secrets were masked.
+func (m *Masker) Made() int64 { return m.made.Load() }
+
 // hide is what stands for a secret.
 func (m *Masker) hide(secret string) string {
 	if secret == "" {
 		return ""
 	}
+	m.made.Add(1)
 	h := m.hashes.Get().(hash.Hash)
 	defer m.hashes.Put(h)
 	h.Reset()
@@ -106,15 +111,15 @@ func (m *Masker) words(args []string, depth int) {
 		case hasValue && value != "" && m.secret(strings.TrimLeft(name, "-")) && !path(name, value):
 			args[i] = name + "=" + m.hide(value)
 		case opt != "" && opt != arg:
-			args[i] = opt + m.half(arg[len(opt):], tool.half)
+			args[i] = opt + m.half(arg[len(opt):], tool.halves(opt))
 		case !hasValue && next && m.takesSecret(arg, args[i+1]):
 			i++
 			args[i] = m.hide(args[i])
 		case on && hasValue && tool.takes(name):
-			args[i] = name + "=" + m.half(value, tool.half)
+			args[i] = name + "=" + m.half(value, tool.halves(name))
 		case on && next && (opt == arg || tool.takes(arg)):
 			i++
-			args[i] = m.half(args[i], tool.half)
+			args[i] = m.half(args[i], tool.halves(arg))
 		case tool.net && strings.HasPrefix(arg, `\\`):
 			i = m.share(args, i)
 		case depth == 1 && strings.ContainsAny(arg, " \n\t"):
@@ -133,12 +138,49 @@ func (m *Masker) words(args []string, depth int) {
 // as key means a file too often.
 func (m *Masker) takesSecret(arg, next string) bool {
 	name := strings.TrimLeft(arg, "-")
-	if len(name) == len(arg) || strings.HasPrefix(next, "--") || !m.secret(name) || path(arg, next) {
+	if len(name) == len(arg) || m.option(next) || !m.secret(name) || path(arg, next) {
 		return false
 	}
 	name = strings.ToLower(name)
 	return strings.HasPrefix(arg, "--") || strings.Contains(name, "pass") || strings.Contains(name, "secret") || strings.Contains(name, "token")
 }
+
+// option reports whether a word after a secret's option is an option itself, and
+// the secret is asked for or stands elsewhere. A password may begin with two
+// dashes, so that alone is no proof: it has to be a setting (`--host=db`), the
+// name of another secret, or an option that many programs have.
+func (m *Masker) option(word string) bool {
+	name, ok := strings.CutPrefix(word, "--")
+	if !ok {
+		return false
+	}
+	name, _, setting := strings.Cut(name, "=")
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-_") != "" || name != "" && len(name) < 2 || strings.HasPrefix(name, "-") {
+		return false
+	}
+	return name == "" && !setting || setting && name != "" || common[name] || m.secret(name) || strings.Contains(name, "password") || strings.Contains(name, "token")
+}
+
+// common are long options of many programs.
+var common = func() map[string]bool {
+	all := map[string]bool{}
+	for _, name := range strings.Fields(`
+		accept account address all api-key append archive auth batch bind body ca ca-file cacert capath cert check cluster color command compress
+		config config-file connect connect-timeout context count create cookie daemon data data-raw database date db debug default delete depth detach
+		directory dry-run dump email enable encoding endpoint env env-file exclude execute exec fail file filter follow follow-redirects force foreground
+		format from get group head header headers help host hostname id image include info init input insecure interactive interval ip json
+		key keep key-file level limit list location log log-file log-level login log-output machine mail max memory message method mode mount
+		name namespace netrc network next no-auth no-cache no-check no-color no-confirm no-input no-password no-pager no-prompt no-verify
+		no-verify-ssl non-interactive offline only options out outfile output page path pid pidfile pipe platform plain port prefix pretty
+		print profile progress project prompt protocol proxy proxy-user pull push query quick quiet raw read realm recursive region registry
+		remote remove request reset resolve restart retry role root run save schema scheme secure select server service show sign silent
+		single-transaction size skip skip-verify socket source sql ssl ssl-mode start status stdin stop stdout strict subject subscription sync
+		table tag target tenant test text time timeout tls tlsv to trace type uid unsafe update upload uri url use user user-agent
+		username users validate value vault verbose verify version wait watch workdir working-directory write yes zone`) {
+		all[name] = true
+	}
+	return all
+}()
 
 // share masks the password of `net use \\host\share password /user:name`, whose
 // share is at, and returns the last argument looked at.
@@ -279,21 +321,6 @@ func (m *Masker) value(v string) string {
 		return m.url(v, at+3)
 	}
 	return v
-}
-
-// shapes are values that show what they are: by how they begin, and how long they
-// are at least.
-var shapes = []struct {
-	prefix   string
-	min      int
-	anywhere bool
-}{
-	{"-----BEGIN ", 30, true},
-	{"eyJ", 40, false},
-	{"AKIA", 20, false}, {"ASIA", 20, false},
-	{"ghp_", 30, false}, {"gho_", 30, false}, {"ghs_", 30, false}, {"github_pat_", 30, false},
-	{"glpat-", 20, false}, {"xoxb-", 20, false}, {"xoxp-", 20, false}, {"sk-", 30, false}, {"hvs.", 20, false},
-	{"dckr_pat_", 20, false}, {"npm_", 30, false}, {"pypi-", 30, false}, {"AGE-SECRET-KEY-", 30, false},
 }
 
 // url masks the password of a URL's userinfo and the secrets of its query.

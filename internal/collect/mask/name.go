@@ -38,7 +38,7 @@ var plain = map[string]bool{
 // words of secrets' names; ends are those that count at a name's end alone.
 var (
 	wordsIn  = []string{"passw", "passphrase", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential", "connectionstring", "accountkey", "sharedkey", "storepass", "authkey", "encryptionkey", "signingkey", "masterkey", "sessionkey", "bearer", "cookie"}
-	wordsEnd = []string{"pass", "pwd", "pw", "key", "auth", "jwt", "dsn", "pat", "salt", "otp", "pin", "authorization"}
+	wordsEnd = []string{"pass", "pwd", "pw", "psk", "key", "auth", "jwt", "dsn", "pat", "salt", "otp", "pin", "authorization"}
 )
 
 func secretName(name string) bool {
@@ -54,12 +54,12 @@ func secretName(name string) bool {
 		if strings.Contains(low, w) {
 			// A path or a switch about secrets is no secret: TOKEN_FILE, --password-stdin.
 			last := parts[len(parts)-1]
-			return last != "file" && last != "path" && last != "dir" && last != "stdin" && last != "url" && last != "uri"
+			return last != "file" && last != "path" && last != "dir" && last != "stdin" && last != "url" && last != "uri" && last != "jar"
 		}
 	}
 	last := parts[len(parts)-1]
 	for _, w := range wordsEnd {
-		if last == w || len(low) <= len(w)+8 && strings.HasSuffix(low, w) && (w == "pass" || w == "pwd") {
+		if last == w || len(low) <= len(w)+8 && strings.HasSuffix(low, w) && (w == "pass" || w == "pwd" || w == "pw") {
 			return true
 		}
 	}

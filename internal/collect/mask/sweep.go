@@ -5,13 +5,11 @@ import "strings"
 // sweep masks what stands inside a text: `password=secret` among other settings,
 // `"token": "secret"` in JSON, `Authorization: Bearer secret` in a quoted script,
 // the userinfo of every URL. It is the last look at each argument and value,
-// whatever a program would make of it, and goes through the text once.
+// whatever a program would make of it, and goes through the text once: what it
+// looks at ahead is bounded, remembered, or masked.
 func (m *Masker) sweep(text string) string { return m.sweepBy(text, m.hide) }
 
 func (m *Masker) sweepBy(text string, hide func(string) string) string {
-	if !strings.ContainsAny(text, "=: \t") {
-		return text
-	}
 	var b strings.Builder
 	s := sweeper{m: m, text: text}
 	for i := 0; i < len(text); i++ {
@@ -27,6 +25,12 @@ func (m *Masker) sweepBy(text string, hide func(string) string) string {
 			}
 		case ' ', '\t':
 			from, to = credential(text, i)
+		case '<':
+			from, to = s.element(i)
+		case '%':
+			from, to = s.encoded(i)
+		case 'e', 'A', 'g', 'x', 'h', 'd', 'n', 'p', 's': // as shapes begin
+			from, to = s.token(i)
 		}
 		if to > from {
 			b.WriteString(text[s.done:from])
@@ -48,6 +52,7 @@ type sweeper struct {
 	text string
 	done int // what lies before is written
 	word int // where the last word looked at ends: names in one long word must not make each its own search
+	run  run // the last one looked at, likewise
 }
 
 // setting is where the secret stands that a name before sep has, if the name is
@@ -91,7 +96,9 @@ func (s *sweeper) setting(sep int) (from, to int) {
 		to = lineEnd(text, begin, from)
 	default:
 		from -= slashes
-		to = s.wordEnd(from)
+		if to = quotedSetting(text, begin, from); to == 0 || end < sep {
+			to = s.wordEnd(from)
+		}
 	}
 	value := text[from:to]
 	switch {
@@ -101,6 +108,20 @@ func (s *sweeper) setting(sep int) (from, to int) {
 		return 0, 0 // the working directory, not the password of a connection string
 	}
 	return from, to
+}
+
+// quotedSetting is where a value ends that stands in quotes with its name, as in
+// `"password=of two words"`; 0 where it does not, or where there are more settings
+// in the quotes.
+func quotedSetting(text string, name, value int) int {
+	if name == 0 || text[name-1] != '"' && text[name-1] != '\'' {
+		return 0
+	}
+	n := strings.IndexByte(text[value:min(len(text), value+maxQuoted)], text[name-1])
+	if n < 0 || strings.ContainsAny(text[value:value+n], "=:\\,;&") {
+		return 0
+	}
+	return value + n
 }
 
 // wordEnd is where the word ends that from lies in.

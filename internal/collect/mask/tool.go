@@ -13,6 +13,7 @@ type tool struct {
 	opts  []string // options whose next word is, or ends in, the secret; a short one may have it glued on
 	flags string   // short options without a value, which may stand before one of opts: "-sSu"
 	verb  string   // the word only after which the options mean this: `docker login`, unlike `docker run -p 80:80`
+	pairs []string // those of opts whose word is name=secret, whatever half says; without a `=` it is a file
 	half  string   // what separates a user from the secret in that word; "": all of it is secret
 	long  bool     // options have one dash and long names, so that none is glued to its value
 	net   bool     // `net use`
@@ -22,6 +23,17 @@ func (t *tool) known() bool { return len(t.names) > 0 }
 
 // takes reports whether the word after an option is the secret.
 func (t *tool) takes(arg string) bool { return slices.Contains(t.opts, arg) }
+
+// halves is what stands between the name and the secret in an option's word. Of
+// short options only the last of several counts.
+func (t *tool) halves(opt string) string {
+	for _, p := range t.pairs {
+		if opt == p || len(p) == 2 && opt[0] == '-' && opt[len(opt)-1] == p[1] && !strings.HasPrefix(opt, "--") {
+			return "="
+		}
+	}
+	return t.half
+}
 
 // opt is how arg begins if it is a short option with a secret: all of it, or as
 // much as stands before a secret that is glued on. Otherwise it is "".
@@ -53,7 +65,7 @@ func (t *tool) opt(arg string) string {
 var tools = []tool{
 	{names: []string{"mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb", "mariadb-dump", "mariadb-admin", "7z", "7za"}, glued: "-p"},
 	{names: []string{"sshpass"}, opts: []string{"-p"}},
-	{names: []string{"curl"}, opts: []string{"-u", "--user", "-U", "--proxy-user"}, flags: "sSkLfviIgGNqOnRJ#046", half: ":"},
+	{names: []string{"curl"}, opts: []string{"-u", "--user", "-U", "--proxy-user", "-b", "--cookie"}, pairs: []string{"-b", "--cookie"}, flags: "sSkLfviIgGNqOnRJ#046", half: ":"},
 	{names: []string{"smbclient", "rpcclient", "winexe"}, opts: []string{"-U", "--user"}, half: "%"},
 	{names: []string{"net", "net1"}, opts: []string{"-U", "--user"}, half: "%", net: true},
 	{names: []string{"redis-cli"}, opts: []string{"-a"}},
