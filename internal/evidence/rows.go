@@ -33,6 +33,9 @@ type column struct {
 // schemas is a cache: what it holds follows from the types alone.
 var schemas sync.Map // reflect.Type → *schema
 
+// maybeNumber is a number that may not be known: then there is nothing in its place.
+type maybeNumber interface{ Number() (n int64, known bool) }
+
 // plain are the types that a column may have, by the kind of what is behind it.
 var plainTypes = map[reflect.Kind]reflect.Type{
 	reflect.String: reflect.TypeFor[*string](), reflect.Bool: reflect.TypeFor[*bool](),
@@ -95,7 +98,7 @@ func (s *schema) read(t reflect.Type, at []int) {
 		c := column{name: name, csv: f.Tag.Get("csv") != "-", omit: options == "omitzero" || options == "omitempty", index: index}
 		c.key = append(appendJSONText(nil, name), ':')
 		switch ft := f.Type; {
-		case ft == reflect.TypeFor[time.Time](), ft == reflect.TypeFor[netip.Addr]():
+		case ft == reflect.TypeFor[time.Time](), ft == reflect.TypeFor[netip.Addr](), ft.Implements(reflect.TypeFor[maybeNumber]()):
 			c.ptr = reflect.PointerTo(ft)
 		case ft.Kind() == reflect.Slice && ft.Elem() == reflect.TypeFor[string]():
 			c.ptr = reflect.TypeFor[*[]string]()
@@ -194,6 +197,12 @@ func appendJSONCell(b []byte, cell any) (_ []byte, zero bool) {
 			b = appendJSONText(b, s)
 		}
 		return append(b, ']'), len(*p) == 0
+	case maybeNumber:
+		n, known := p.Number()
+		if !known {
+			return append(b, "null"...), true
+		}
+		return strconv.AppendInt(b, n, 10), false
 	}
 	n, u, signed := number(cell)
 	if signed {
@@ -241,6 +250,11 @@ func appendCSVCell(b []byte, cell any) []byte {
 		return p.AppendTo(b)
 	case *[]string:
 		return appendCSVText(b, strings.Join(*p, "; "))
+	case maybeNumber:
+		if n, known := p.Number(); known {
+			return strconv.AppendInt(b, n, 10)
+		}
+		return b
 	}
 	n, u, signed := number(cell)
 	if signed {

@@ -76,6 +76,26 @@ func TestEveryKindOfColumn(t *testing.T) {
 	}
 }
 
+// maybe is a number that may not be known.
+type maybe struct {
+	n   int64
+	yes bool
+}
+
+func (k maybe) Number() (int64, bool) { return k.n, k.yes }
+
+func TestZeroThatIsKnownIsToldFromNone(t *testing.T) {
+	type parents struct {
+		A maybe `json:"a,omitzero" csv:"A"`
+		B maybe `json:"b,omitzero" csv:"B"`
+		C maybe `json:"c" csv:"C"`
+	}
+	gotJSON, _, gotCSV := render(parents{A: maybe{0, true}})
+	if wantJSON, wantCSV := `{"a":0,"c":null}`+"\n", "0,,\n"; gotJSON != wantJSON || gotCSV != wantCSV {
+		t.Errorf("row = %q, %q; want %q, %q", gotJSON, gotCSV, wantJSON, wantCSV)
+	}
+}
+
 func TestColumnsOfOtherTypesAreMistakes(t *testing.T) {
 	for _, sample := range []any{struct{ M map[string]int }{}, struct{ F func() }{}, struct{ P *string }{}, 7} {
 		func() {

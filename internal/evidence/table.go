@@ -51,7 +51,8 @@ type TableResult struct {
 //	csv:"PID"                     the CSV's column; "-" for none
 //
 // A field is a string, bool, number, time.Time, netip.Addr, []string, or a
-// named type of these; an embedded struct's fields count as the row's own. Any
+// named type of these, or a number that may not be known: it has the method
+// Number() (n int64, known bool). An embedded struct's fields count as the row's own. Any
 // other type is a mistake in the program, and panics. The entry's time is now:
 // the moment the reading begins.
 func (w *Writer) Table(item, path string, sample any) *Table {

@@ -5,5 +5,6 @@
 // has one, else of ours below "swab."; its csv tag is the heading for people ("-":
 // not in the CSV); a dated tag names what happened at the time it holds, for the
 // timeline. Each field says its unit and where it comes from. A field is a
-// string, bool, number, time, address, or list of strings.
+// string, bool, number, time, address, list of strings, or a [Number] that may not
+// be known.
 package row

@@ -6,14 +6,14 @@ import "time"
 // kernel's two lists or by both.
 type Module struct {
 	Name        string   `json:"swab.module.name" csv:"Module"`
-	Size        int64    `json:"swab.module.size,omitzero" csv:"Size"` // bytes of memory
-	RefCount    int64    `json:"swab.module.references" csv:"Used"`
+	Size        int64    `json:"swab.module.size,omitzero" csv:"Size"`       // bytes of memory
+	RefCount    Number   `json:"swab.module.references,omitzero" csv:"Used"` // not known where the kernel unloads no modules
 	UsedBy      []string `json:"swab.module.used_by,omitzero" csv:"Used by"`
 	State       string   `json:"swab.module.state,omitzero" csv:"State"`
 	Taint       string   `json:"swab.module.taint,omitzero" csv:"Taint"` // letters as the kernel has them
 	TaintText   []string `json:"swab.module.taint_text,omitzero" csv:"Taint meaning"`
-	InProc      bool     `json:"swab.module.in_proc_modules" csv:"In /proc/modules"`
-	InSys       bool     `json:"swab.module.in_sys_module" csv:"In /sys/module"`
+	InProc      Answer   `json:"swab.module.in_proc_modules,omitzero" csv:"In /proc/modules"` // "" where the list could not be read
+	InSys       Answer   `json:"swab.module.in_sys_module,omitzero" csv:"In /sys/module"`
 	Address     string   `json:"swab.module.address,omitzero" csv:"Address"` // "" where the kernel hides it
 	Version     string   `json:"swab.module.version,omitzero" csv:"Version"`
 	SrcVersion  string   `json:"swab.module.srcversion,omitzero" csv:"Source version"` // of the one in memory

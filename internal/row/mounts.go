@@ -14,11 +14,11 @@ type Mount struct {
 	Device      string `json:"file.device" csv:"Device number"` // major:minor
 
 	// How full it is; none of file systems that hold no files, or that were not asked.
-	Total     uint64 `json:"swab.mount.total,omitzero" csv:"Total bytes"`
-	Free      uint64 `json:"swab.mount.free,omitzero" csv:"Free bytes"`
-	Available uint64 `json:"swab.mount.available,omitzero" csv:"Available bytes"` // to users that are not root
-	Files     uint64 `json:"swab.mount.files,omitzero" csv:"Inodes"`
-	FilesFree uint64 `json:"swab.mount.files_free,omitzero" csv:"Inodes free"`
+	Total     Number `json:"swab.mount.total,omitzero" csv:"Total bytes"`
+	Free      Number `json:"swab.mount.free,omitzero" csv:"Free bytes"`
+	Available Number `json:"swab.mount.available,omitzero" csv:"Available bytes"` // to users that are not root
+	Files     Number `json:"swab.mount.files,omitzero" csv:"Inodes"`              // not known where their number is not fixed
+	FilesFree Number `json:"swab.mount.files_free,omitzero" csv:"Inodes free"`
 	NotAsked  string `json:"swab.mount.not_asked,omitzero" csv:"Not asked"` // why there are no figures
 
 	MountNS uint64 `json:"swab.mntns.inode" csv:"Mount namespace"`

@@ -19,9 +19,9 @@ func EntityID(boot string, pid int, start uint64) string {
 // Denied with the reason.
 type Process struct {
 	PID        int       `json:"process.pid" csv:"PID"`
-	PPID       int       `json:"process.parent.pid" csv:"Parent PID"`
-	Name       string    `json:"process.name" csv:"Name"`               // the kernel's: at most 15 bytes, and the process may change it
-	User       string    `json:"process.user.name,omitzero" csv:"User"` // of the effective id, by the host's passwd file
+	PPID       Number    `json:"process.parent.pid,omitzero" csv:"Parent PID"` // 0: the kernel made it, or its parent is outside the pid namespace
+	Name       string    `json:"process.name" csv:"Name"`                      // the kernel's: at most 15 bytes, and the process may change it
+	User       string    `json:"process.user.name,omitzero" csv:"User"`        // of the effective id, by the host's passwd file
 	Start      time.Time `json:"process.start,omitzero" csv:"Start" dated:"process start"`
 	Executable string    `json:"process.executable,omitzero" csv:"Executable"` // without the kernel's " (deleted)"
 	Command    string    `json:"process.command_line,omitzero" csv:"Command Line"`
@@ -41,8 +41,8 @@ type Process struct {
 	ParentEntity string `json:"process.parent.entity_id,omitzero" csv:"Parent entity"` // of the present parent
 
 	State       string    `json:"swab.state,omitzero" csv:"State"` // R, S, D, Z, T, t, I, as ps has them
-	Group       int       `json:"process.group_leader.pid,omitzero" csv:"Process group"`
-	Session     int       `json:"process.session_leader.pid,omitzero" csv:"Session"`
+	Group       Number    `json:"process.group_leader.pid,omitzero" csv:"Process group"`
+	Session     Number    `json:"process.session_leader.pid,omitzero" csv:"Session"`
 	TTYMajor    uint32    `json:"process.tty.char_device.major,omitzero" csv:"-"`
 	TTYMinor    uint32    `json:"process.tty.char_device.minor,omitzero" csv:"-"`
 	TTY         string    `json:"swab.tty,omitzero" csv:"Terminal"` // pts/3, tty1, ttyS0, else major:minor
@@ -55,15 +55,16 @@ type Process struct {
 	ExeModified time.Time `json:"swab.exe.mtime,omitzero" csv:"Executable modified"`
 	HashPartial bool      `json:"swab.exe.hash_partial,omitzero" csv:"Hash partial"` // over 512 MiB: first and last MiB alone
 
-	EffectiveUID uint32   `json:"process.user.id" csv:"EUID"`
-	RealUID      uint32   `json:"process.real_user.id" csv:"UID"`
+	// Ids are texts, as in other tables: "" where they could not be read.
+	EffectiveUID string   `json:"process.user.id,omitzero" csv:"EUID"`
+	RealUID      string   `json:"process.real_user.id,omitzero" csv:"UID"`
 	RealUser     string   `json:"process.real_user.name,omitzero" csv:"Real user"`
-	SavedUID     uint32   `json:"process.saved_user.id" csv:"SUID"`
-	FSUID        uint32   `json:"swab.fs_user.id" csv:"FSUID"`
-	EffectiveGID uint32   `json:"process.group.id" csv:"EGID"`
-	RealGID      uint32   `json:"process.real_group.id" csv:"GID"`
-	SavedGID     uint32   `json:"process.saved_group.id" csv:"SGID"`
-	FSGID        uint32   `json:"swab.fs_group.id" csv:"FSGID"`
+	SavedUID     string   `json:"process.saved_user.id,omitzero" csv:"SUID"`
+	FSUID        string   `json:"swab.fs_user.id,omitzero" csv:"FSUID"`
+	EffectiveGID string   `json:"process.group.id,omitzero" csv:"EGID"`
+	RealGID      string   `json:"process.real_group.id,omitzero" csv:"GID"`
+	SavedGID     string   `json:"process.saved_group.id,omitzero" csv:"SGID"`
+	FSGID        string   `json:"swab.fs_group.id,omitzero" csv:"FSGID"`
 	Groups       []string `json:"process.supplemental_groups.id,omitzero" csv:"Groups"`
 	LoginUID     string   `json:"swab.login_user.id,omitzero" csv:"Login UID"` // who logged on, kept through su and sudo; "" when nobody did
 	LoginUser    string   `json:"swab.login_user.name,omitzero" csv:"Login user"`

@@ -42,11 +42,11 @@ type Interface struct {
 	Qdisc       string   `json:"swab.interface.qdisc,omitzero" csv:"Queueing"`
 	XDP         uint32   `json:"swab.interface.xdp_program,omitzero" csv:"XDP program id"` // sees frames before everything else
 
-	// Counters since the interface was made.
-	RxBytes   uint64 `json:"host.network.ingress.bytes" csv:"Bytes received"`
-	TxBytes   uint64 `json:"host.network.egress.bytes" csv:"Bytes sent"`
-	RxPackets uint64 `json:"host.network.ingress.packets" csv:"Packets received"`
-	TxPackets uint64 `json:"host.network.egress.packets" csv:"Packets sent"`
+	// Counters since the interface was made; not known where only its addresses were told.
+	RxBytes   Number `json:"host.network.ingress.bytes,omitzero" csv:"Bytes received"`
+	TxBytes   Number `json:"host.network.egress.bytes,omitzero" csv:"Bytes sent"`
+	RxPackets Number `json:"host.network.ingress.packets,omitzero" csv:"Packets received"`
+	TxPackets Number `json:"host.network.egress.packets,omitzero" csv:"Packets sent"`
 	RxErrors  uint64 `json:"swab.interface.receive_errors,omitzero" csv:"Receive errors"`
 	TxErrors  uint64 `json:"swab.interface.send_errors,omitzero" csv:"Send errors"`
 	RxDropped uint64 `json:"swab.interface.receive_dropped,omitzero" csv:"Receive dropped"`

@@ -24,7 +24,7 @@ type Session struct {
 	Leader     int        `json:"process.pid,omitzero" csv:"Leader PID"`
 	Process    string     `json:"process.name,omitzero" csv:"Leader"`
 	EntityID   string     `json:"process.entity_id,omitzero" csv:"Process entity"`
-	Alive      bool       `json:"swab.session.leader_runs" csv:"Leader runs"` // false: the process that opened the session is gone
+	Alive      Answer     `json:"swab.session.leader_runs,omitzero" csv:"Leader runs"` // no: the process that opened the session is gone; "" where none is named, or /proc does not tell
 	Sessions   []string   `json:"swab.session.of_user,omitzero" csv:"Sessions of user"`
 	Derived    bool       `json:"swab.derived,omitzero" csv:"Derived"` // put together from processes, since neither logind nor utmp tells of it
 	Processes  int        `json:"swab.session.processes,omitzero" csv:"Processes"`

@@ -147,7 +147,10 @@ func (v *view) fill(x *row.Mount, m mountinfo.Mount) {
 		}
 		v.known[x.Device] = u
 	}
-	x.Total, x.Free, x.Available, x.Files, x.FilesFree = u.Total, u.Free, u.Available, u.Files, u.FilesFree
+	x.Total, x.Free, x.Available = row.Num(u.Total), row.Num(u.Free), row.Num(u.Available)
+	if u.Files > 0 {
+		x.Files, x.FilesFree = row.Num(u.Files), row.Num(u.FilesFree)
+	}
 }
 
 var errCovered = errors.New("another mount covers it")

@@ -74,8 +74,8 @@ func TestRoutesAndInterfacesOfATreeOfFilesAreCollected(t *testing.T) {
 		t.Error(d)
 	}
 	interfaces := []row.Interface{{
-		Name: "eth0", Addresses: []string{"2001:db8::7/64"}, RxBytes: 84, RxPackets: 1, RxErrors: 2, RxDropped: 3,
-		TxBytes: 85, TxPackets: 4, TxErrors: 5, TxDropped: 6, NetNS: 4026531840, Source: "/proc/7/net/dev",
+		Name: "eth0", Addresses: []string{"2001:db8::7/64"}, RxBytes: row.Num(84), RxPackets: row.Num(1), RxErrors: 2, RxDropped: 3,
+		TxBytes: row.Num(85), TxPackets: row.Num(4), TxErrors: 5, TxDropped: 6, NetNS: 4026531840, Source: "/proc/7/net/dev",
 	}}
 	if d := cmp.Diff(interfaces, rowsOf[row.Interface](out, "interfaces")); d != "" {
 		t.Error(d)

@@ -163,12 +163,10 @@ func (c *processReader) thin(r *row.Process, p *proctable.Process) {
 	s, st := &p.Stat, &p.Status
 	major, minor := s.Terminal()
 	*r = row.Process{
-		PID: p.PID, PPID: s.Parent, Name: s.Name, Start: c.h.Boot.At(p.Start), EntityID: p.EntityID,
+		PID: p.PID, Name: s.Name, Start: c.h.Boot.At(p.Start), EntityID: p.EntityID,
 		Exited: p.Exited, Own: p.PID == c.h.Self.PID && p.PID != 0, KernelThread: s.KernelThread(),
-		State: string(s.State), Group: s.Group, Session: s.Session,
+		State:    string(s.State),
 		TTYMajor: major, TTYMinor: minor, TTY: terminal(major, minor),
-		RealUID: st.UID[0], EffectiveUID: st.UID[1], SavedUID: st.UID[2], FSUID: st.UID[3],
-		RealGID: st.GID[0], EffectiveGID: st.GID[1], SavedGID: st.GID[2], FSGID: st.GID[3],
 		Tracer: st.Tracer, NoNewPrivs: st.NoNewPrivs, SeccompFilters: st.Filters,
 		NetNS: p.NetNS, MntNS: p.MntNS, Threads: s.Threads, OpenFiles: len(p.FDs),
 		Nice: s.Nice, Priority: s.Priority, UserMs: s.User * 1000 / host.TicksPerSecond, SystemMs: s.System * 1000 / host.TicksPerSecond,
@@ -179,6 +177,7 @@ func (c *processReader) thin(r *row.Process, p *proctable.Process) {
 		c.miss(r, "stat", p.StatusErr)
 		return
 	}
+	r.PPID, r.Group, r.Session = row.Num(s.Parent), row.Num(s.Group), row.Num(s.Session)
 	if parent, ok := c.ps.Process(s.Parent); ok {
 		r.ParentEntity = parent.EntityID
 	}
@@ -197,9 +196,11 @@ func (c *processReader) thin(r *row.Process, p *proctable.Process) {
 }
 
 func (c *processReader) status(r *row.Process, st *proc.Status) {
+	r.RealUID, r.EffectiveUID, r.SavedUID, r.FSUID = id(st.UID[0]), id(st.UID[1]), id(st.UID[2]), id(st.UID[3])
+	r.RealGID, r.EffectiveGID, r.SavedGID, r.FSGID = id(st.GID[0]), id(st.GID[1]), id(st.GID[2]), id(st.GID[3])
 	r.User, r.RealUser = c.users[st.UID[1]], c.users[st.UID[0]]
 	for _, g := range st.Groups {
-		r.Groups = append(r.Groups, strconv.FormatUint(uint64(g), 10))
+		r.Groups = append(r.Groups, id(g))
 	}
 	if len(st.NSPID) > 1 {
 		r.NSPID = strings.Trim(fmt.Sprint(st.NSPID), "[]")
@@ -214,6 +215,9 @@ func (c *processReader) status(r *row.Process, st *proc.Status) {
 	r.CapEffective, r.CapEff, r.CapPrm = eff.names, eff.hex, prm.hex
 	r.CapBnd, r.CapInh, r.CapAmb = c.capabilities(st.CapBnd).hex, c.capabilities(st.CapInh).hex, c.capabilities(st.CapAmb).hex
 }
+
+// id is a user's or group's number as tables have it: a text, so that none is not 0.
+func id(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
 // exe takes the link's text apart.
 func (c *processReader) exe(r *row.Process, p *proctable.Process) {

@@ -120,7 +120,7 @@ func TestProcessesAgreeWithAnotherReader(t *testing.T) {
 		if was.name == "" {
 			p.Name = ""
 		}
-		if got := (simple{p.PPID, p.Name, p.RealUID, p.Executable}); got != was {
+		if got := (simple{int(p.PPID.N), p.Name, p.RealUID, p.Executable}); got != was {
 			t.Errorf("process %d = %+v, want %+v", pid, got, was)
 		}
 		compared++
@@ -133,7 +133,7 @@ func TestProcessesAgreeWithAnotherReader(t *testing.T) {
 type simple struct {
 	parent int
 	name   string
-	uid    uint32
+	uid    string
 	exe    string
 }
 
@@ -159,8 +159,7 @@ func naive(t *testing.T) map[int]simple {
 			case "PPid":
 				s.parent, _ = strconv.Atoi(f[0])
 			case "Uid":
-				n, _ := strconv.Atoi(f[0])
-				s.uid = uint32(n)
+				s.uid = f[0]
 			}
 		}
 		exe, err := os.Readlink(filepath.Join(filepath.Dir(status), "exe"))

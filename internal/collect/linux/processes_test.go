@@ -121,10 +121,11 @@ func TestProcessesAreReadWhole(t *testing.T) {
 	}
 	got.Args, got.Env, got.Command, got.ExeDevice, got.ExeInode, got.ExeSize, got.ExeModified = nil, nil, "", "", 0, 0, time.Time{}
 	want := row.Process{
-		PID: 7, PPID: 1, Name: "app", User: "root", Start: time.Unix(1700000002, 5e8).UTC(), Executable: "/usr/bin/app",
+		PID: 7, PPID: row.Num(1), Name: "app", User: "root", Start: time.Unix(1700000002, 5e8).UTC(), Executable: "/usr/bin/app",
 		SHA256: sum("the program"), EntityID: row.EntityID("b00t", 7, 250), ParentEntity: row.EntityID("b00t", 1, 0),
-		State: "S", Group: 7, Session: 7, TTYMajor: 136, TTYMinor: 1, TTY: "pts/1", WorkingDir: "/home/alice", Root: "/",
-		RealUID: 1000, RealUser: "alice", SavedUID: 1000, EffectiveGID: 1000, RealGID: 1000, SavedGID: 1000, FSGID: 1000,
+		State: "S", Group: row.Num(7), Session: row.Num(7), TTYMajor: 136, TTYMinor: 1, TTY: "pts/1", WorkingDir: "/home/alice", Root: "/",
+		RealUID: "1000", RealUser: "alice", EffectiveUID: "0", SavedUID: "1000", FSUID: "0",
+		EffectiveGID: "1000", RealGID: "1000", SavedGID: "1000", FSGID: "1000",
 		Groups: []string{"27", "1000"}, LoginUID: "1000", LoginUser: "alice",
 		CapEffective: []string{"CAP_NET_BIND_SERVICE"}, CapEff: "0000000000000400", CapPrm: "0000000000000400", CapBnd: "000001ffffffffff",
 		Seccomp: "filter", SeccompFilters: 1, NoNewPrivs: true, SecurityLabel: "docker-default (enforce)",
@@ -157,6 +158,26 @@ func TestProcessesAreReadWhole(t *testing.T) {
 	}
 	if len(out.missing) != 0 {
 		t.Errorf("misses: %v", out.missing)
+	}
+}
+
+// Zeros would say that it is root's, and the kernel's child.
+func TestProcessThatMayNotBeReadHasNoIds(t *testing.T) {
+	files := crowd()
+	files["proc/20/stat/"] = "" // to read it is an error
+	files["proc/21/stat"] = statOf(21, "half", 'S', 0, 0, 5)
+	files["proc/21/status/"] = ""
+	ps := byPID(t, gather(t, Processes(), hosttest.New(t, files)))
+	want := row.Process{PID: 20, Denied: ps[20].Denied}
+	if d := cmp.Diff(want, ps[20]); d != "" || want.Denied == "" {
+		t.Errorf("of a process of which nothing could be read is told (-want +got):\n%s", d)
+	}
+	half := ps[21]
+	if half.PPID != row.Num(0) || half.Group != row.Num(21) || half.RealUID+half.EffectiveUID+half.SavedGID+half.FSGID != "" || half.User != "" {
+		t.Errorf("a process of which stat could be read, and status not: %+v", half)
+	}
+	if init := ps[1]; init.PPID != row.Num(0) || init.EffectiveUID != "0" {
+		t.Errorf("the first process has parent %v and user %q, want 0 and 0", init.PPID, init.EffectiveUID)
 	}
 }
 

@@ -230,7 +230,8 @@ func linkRow(l rtnl.Link, names map[uint32]string, ns netns) row.Interface {
 }
 
 func counters(out *row.Interface, c rtnl.Counters) {
-	out.RxBytes, out.TxBytes, out.RxPackets, out.TxPackets = c.RxBytes, c.TxBytes, c.RxPackets, c.TxPackets
+	out.RxBytes, out.TxBytes = row.Num(c.RxBytes), row.Num(c.TxBytes)
+	out.RxPackets, out.TxPackets = row.Num(c.RxPackets), row.Num(c.TxPackets)
 	out.RxErrors, out.TxErrors, out.RxDropped, out.TxDropped = c.RxErrors, c.TxErrors, c.RxDropped, c.TxDropped
 }
 

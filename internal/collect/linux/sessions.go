@@ -148,15 +148,20 @@ func (r *sessionRun) lead(x *row.Session, pid int) {
 		return
 	}
 	p, ok := r.ps.Process(pid)
+	if ok && p.EntityID == "" && !p.Exited {
+		return // it is there, and may not be looked at
+	}
 	if !ok || p.Exited {
+		x.Alive = row.No
 		x.Note = "the process that opened the session is not there"
 		return
 	}
 	if at := r.h.Boot.At(p.Start); !x.Start.IsZero() && at.After(x.Start.Add(time.Minute)) {
+		x.Alive = row.No
 		x.Note = "the process that opened the session is not there: a younger one has its pid"
 		return
 	}
-	x.Process, x.EntityID, x.Alive = p.Name(), p.EntityID, true
+	x.Process, x.EntityID, x.Alive = p.Name(), p.EntityID, row.Yes
 }
 
 // utmpFile reads utmp, and reports whether it is there.
@@ -194,7 +199,7 @@ func (r *sessionRun) utmpRecord(source string, rec utmp.Record) {
 	}
 	if rec.Type == utmp.UserProcess || rec.Type == utmp.LoginProcess {
 		r.lead(&x, int(rec.PID))
-		if rec.Type == utmp.UserProcess && r.ps != nil && !x.Alive {
+		if rec.Type == utmp.UserProcess && x.Alive == row.No {
 			x.Note = "the record says logged on, and its process is not there"
 		}
 	} else {
@@ -247,7 +252,7 @@ func (r *sessionRun) derive() {
 	for k, g := range groups {
 		x := row.Session{
 			User: r.users[uint32(k.uid)], UID: strconv.FormatUint(k.uid, 10), Terminal: terminal(g.first.Stat.Terminal()), Start: r.h.Boot.At(g.first.Start),
-			Leader: g.first.PID, Process: g.first.Name(), EntityID: g.first.EntityID, Alive: true,
+			Leader: g.first.PID, Process: g.first.Name(), EntityID: g.first.EntityID, Alive: row.Yes,
 			Derived: true, Processes: g.n, Source: "/proc/PID/loginuid",
 		}
 		if k.session != noLogin {
@@ -271,9 +276,9 @@ func tells(t, derived row.Session) bool {
 		return false
 	}
 	if strings.HasPrefix(t.Source, "/run/systemd/sessions/") {
-		return t.ID == derived.ID || t.Alive && t.Leader == derived.Leader
+		return t.ID == derived.ID || t.Alive == row.Yes && t.Leader == derived.Leader
 	}
-	return t.State == utmp.UserProcess.String() && t.Alive &&
+	return t.State == utmp.UserProcess.String() && t.Alive == row.Yes &&
 		(t.Leader == derived.Leader || t.Terminal != "" && t.Terminal == derived.Terminal)
 }
 

@@ -56,10 +56,10 @@ func TestSessionsOfLogindAreCollected(t *testing.T) {
 		{
 			User: "alice", UID: "1000", ID: "3", Terminal: "pts/0", RemoteHost: "192.0.2.7", RemoteIP: netip.MustParseAddr("192.0.2.7"),
 			Start: time.UnixMicro(1700000050000001).UTC(), State: "active", Type: "tty", Class: "user", Service: "sshd", Leader: 7,
-			Process: "nginx", EntityID: row.EntityID("boot", 7, 200), Alive: true, Source: "/run/systemd/sessions/3",
+			Process: "nginx", EntityID: row.EntityID("boot", 7, 200), Alive: row.Yes, Source: "/run/systemd/sessions/3",
 		},
 		{
-			User: "root", UID: "0", ID: "4", State: "closing", Leader: 99, Source: "/run/systemd/sessions/4",
+			User: "root", UID: "0", ID: "4", State: "closing", Leader: 99, Alive: row.No, Source: "/run/systemd/sessions/4",
 			Note: "the process that opened the session is not there",
 		},
 		{
@@ -81,10 +81,10 @@ func TestSessionsOfUtmpAreCollected(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("%d rows, want 3: %+v", len(got), got)
 	}
-	if got[0].State != "boot" || got[1].User != "alice" || !got[1].Alive || got[1].RemoteIP.String() != "192.0.2.7" || got[1].Start.Unix() != 1700000050 {
+	if got[0].State != "boot" || got[1].User != "alice" || got[1].Alive != row.Yes || got[1].RemoteIP.String() != "192.0.2.7" || got[1].Start.Unix() != 1700000050 {
 		t.Errorf("rows: %+v", got[:2])
 	}
-	if got[2].Alive || got[2].Note == "" {
+	if got[2].Alive != row.No || got[2].Note == "" {
 		t.Errorf("a session whose process is gone: %+v", got[2])
 	}
 	if len(out.notes) != 1 {
@@ -100,7 +100,7 @@ func TestSessionsAreDerivedFromProcessesWhereNothingKeepsThem(t *testing.T) {
 	out := gather(t, Sessions(), h)
 	want := []row.Session{{
 		User: "alice", UID: "1000", ID: "5", Start: time.Unix(1700000002, 0).UTC(), Leader: 7, Process: "nginx",
-		EntityID: row.EntityID("boot", 7, 200), Alive: true, Derived: true, Processes: 1, Source: "/proc/PID/loginuid",
+		EntityID: row.EntityID("boot", 7, 200), Alive: row.Yes, Derived: true, Processes: 1, Source: "/proc/PID/loginuid",
 	}}
 	if d := cmp.Diff(want, rowsOf[row.Session](out, "sessions"), addresses); d != "" {
 		t.Error(d)
@@ -118,7 +118,7 @@ func TestYoungerProcessWithTheLeadersPidIsNotTheLeader(t *testing.T) {
 	out := gather(t, Sessions(), hosttest.New(t, aHost(hosttest.Files{
 		"run/systemd/sessions/3": "USER=alice\nLEADER=7\nREALTIME=1600000000000000\n",
 	})))
-	if got := rowsOf[row.Session](out, "sessions")[0]; got.Alive || got.Process != "" {
+	if got := rowsOf[row.Session](out, "sessions")[0]; got.Alive != row.No || got.Process != "" {
 		t.Errorf("%+v", got)
 	}
 }
