@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"swab/internal/collect"
 	"swab/internal/collect/host"
@@ -24,7 +27,8 @@ import (
 // CAP_CHECKPOINT_RESTORE for map_files, without which nothing is called replaced.
 //
 // A process that ends meanwhile gives what was read. Of more than 64 MiB of maps
-// or 2,000 of note in one process the rest is left out.
+// or 2,000 of note in one process the rest is left out, and what there is no room
+// for in all (proctable.MaxKept).
 func Maps() collect.Collector { return memoryMaps{} }
 
 type memoryMaps struct{}
@@ -44,8 +48,14 @@ func (memoryMaps) Collect(ctx context.Context, h *host.Host, out collect.Sink) e
 	if err != nil {
 		return err
 	}
-	c := &mapReader{h: h, out: out, ps: ps, images: make([][]mapped, len(ps.List))}
+	c := &mapReader{h: h, out: out, ps: ps, used: make([][]use, len(ps.List)), known: map[mapped]int32{}}
 	proctable.Each(ctx, ps, c.read, c.rows, nil)
+	if n := c.left.Load(); n > 0 {
+		out.Truncated(fmt.Sprintf("%d executable files in memory that were not compared with what their paths lead to: there was no room for all", n), 0, 0)
+	}
+	if n := c.dropped.Load(); n > 0 {
+		out.Truncated("maps of note whose paths there was no room for", n, 0)
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -58,31 +68,79 @@ func (memoryMaps) Collect(ctx context.Context, h *host.Host, out collect.Sink) e
 
 // mapReader is the collector at work.
 type mapReader struct {
-	h      *host.Host
-	out    collect.Sink
-	ps     *proctable.Processes
-	images [][]mapped // executable files of each process
+	h    *host.Host
+	out  collect.Sink
+	ps   *proctable.Processes
+	used [][]use // executable files of each process
+
+	mu     sync.Mutex
+	images []mapped
+	known  map[mapped]int32 // where in images
+
+	left    atomic.Int64 // uses of files that are not kept
+	dropped atomic.Int64 // maps of note that are not kept
 }
 
-// mapped is an executable file in a process's memory, to be compared with what
-// its path leads to.
+// mapped is an executable file in the memory of processes, to be compared with
+// what its path leads to: many processes have the same.
 type mapped struct {
-	start, end uint64
-	offset     uint64
-	major      uint32
-	minor      uint32
-	inode      uint64
-	path       string
+	ns    uint64 // of mounts, in which the path holds
+	major uint32
+	minor uint32
+	inode uint64
+	path  string
+}
+
+// perImage is what one takes without its path: itself, twice, and its verdict.
+const perImage = 2*40 + 32
+
+// use is a process's first map of such a file.
+type use struct {
+	start, end, offset uint64
+	image              int32
+}
+
+const perUse = 32
+
+// use keeps a map of an executable file, if there is room.
+func (c *mapReader) use(m *mapsOf, p *proctable.Process, found *proc.Map) bool {
+	if len(m.used) == maxMapsNoted || !c.ps.Take(perUse) {
+		return false
+	}
+	n, ok := c.image(mapped{p.MntNS, found.Major, found.Minor, found.Inode, found.Path})
+	if ok {
+		m.used = append(m.used, use{found.Start, found.End, found.Offset, n})
+	}
+	return ok
+}
+
+// image is the number of a file; false if there is no room for another.
+func (c *mapReader) image(im mapped) (int32, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := c.known[im]; ok {
+		return n, true
+	}
+	if !c.ps.Take(perImage + len(im.path)) {
+		return 0, false
+	}
+	n := int32(len(c.images))
+	c.images, c.known[im] = append(c.images, im), n
+	return n, true
 }
 
 // mapsOf is what is read of one process.
 type mapsOf struct {
-	noted  []proc.Map
-	why    []string
-	images []mapped
-	cut    bool
-	err    error
+	noted []proc.Map
+	why   []string
+	held  int // bytes of noted, which are counted until they are written
+	used  []use
+	cut   bool
+	err   error
 }
+
+// perMap is what a map of note takes without its path.
+const perMap = 120
 
 // read finds a process's maps of note.
 func (c *mapReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.Tree, beat *host.Beat) (*mapsOf, error) {
@@ -102,18 +160,22 @@ func (c *mapReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.T
 		if err != nil {
 			return err
 		}
-		if found.Inode != 0 && found.Perms[2] == 'x' && !found.Deleted && found.Inode != last && len(m.images) < maxMapsNoted {
+		if found.Inode != 0 && found.Perms[2] == 'x' && !found.Deleted && found.Inode != last {
 			last = found.Inode
-			m.images = append(m.images, mapped{found.Start, found.End, found.Offset, found.Major, found.Minor, found.Inode, s.Intern(found.Path)})
+			if !c.use(m, p, &found) {
+				c.left.Add(1)
+			}
 		}
-		if reason == "" {
-			return nil
-		}
-		if len(m.noted) == maxMapsNoted {
+		switch size := perMap + len(found.Path); {
+		case reason == "":
+		case len(m.noted) == maxMapsNoted:
 			m.cut = true
-			return nil
+		case !c.ps.Take(size):
+			c.dropped.Add(1)
+		default:
+			m.held += size
+			m.noted, m.why = append(m.noted, found), append(m.why, reason)
 		}
-		m.noted, m.why = append(m.noted, found), append(m.why, reason)
 		return nil
 	})
 	return m, nil
@@ -166,7 +228,8 @@ func (c *mapReader) rows(p *proctable.Process, m *mapsOf, err error) {
 		c.out.Truncated(fmt.Sprintf("more than %d maps of note in a process", maxMapsNoted), 0, 0)
 		c.out.Note("Process %d has more maps of note than the %d that are listed.", p.PID, maxMapsNoted)
 	}
-	c.images[p.Index] = m.images
+	c.used[p.Index] = slices.Clone(m.used)
+	defer c.ps.Give(m.held)
 	for i := range m.noted {
 		r := c.row(p, &m.noted[i], m.why[i])
 		if c.out.Row("maps", &r) != nil {
@@ -188,30 +251,28 @@ func (c *mapReader) row(p *proctable.Process, m *proc.Map, why string) row.Map {
 }
 
 // replaced compares the executable files in memory with what their paths lead
-// to, each (namespace, path, inode) once.
+// to, each once.
 func (c *mapReader) replaced(ctx context.Context) {
-	type key struct {
-		ns    uint64
-		path  string
-		inode uint64
-	}
-	verdicts := map[key]uint64{}
-	for i, images := range c.images {
+	c.mu.Lock()
+	images := c.images // a read that was left behind may still add to them
+	c.mu.Unlock()
+	verdicts := make(map[int32]uint64, len(images))
+	for i, used := range c.used {
 		p := c.ps.List[i]
-		for _, im := range images {
+		for _, u := range used {
 			if ctx.Err() != nil {
 				return
 			}
-			k := key{p.MntNS, im.path, im.inode}
-			present, known := verdicts[k]
+			im := &images[u.image]
+			present, known := verdicts[u.image]
 			if !known {
-				present = c.present(ctx, p, im)
-				verdicts[k] = present
+				present = c.present(ctx, p, im, u)
+				verdicts[u.image] = present
 			}
 			if present == 0 {
 				continue
 			}
-			m := proc.Map{Start: im.start, End: im.end, Perms: "r-xp", Offset: im.offset, Major: im.major, Minor: im.minor, Inode: im.inode, Path: im.path}
+			m := proc.Map{Start: u.start, End: u.end, Perms: "r-xp", Offset: u.offset, Major: im.major, Minor: im.minor, Inode: im.inode, Path: im.path}
 			r := c.row(p, &m, "replaced")
 			r.Present = present
 			if c.out.Row("maps", &r) != nil {
@@ -224,7 +285,7 @@ func (c *mapReader) replaced(ctx context.Context) {
 // present is the inode that a mapped file's path leads to now, if it is another
 // one than that in memory; else 0. The kernel's maps tell other numbers than
 // statx on overlay and btrfs, so both are asked of statx before anything is said.
-func (c *mapReader) present(ctx context.Context, p *proctable.Process, im mapped) uint64 {
+func (c *mapReader) present(ctx context.Context, p *proctable.Process, im *mapped, u use) uint64 {
 	found := make(chan uint64, 1)
 	err := c.h.Patience.Do(ctx, host.OpenWait, func(*host.Beat) {
 		inode := uint64(0)
@@ -243,7 +304,7 @@ func (c *mapReader) present(ctx context.Context, p *proctable.Process, im mapped
 			return
 		}
 		defer done()
-		memory, err := dir.StatLink(fmt.Sprintf("map_files/%x-%x", im.start, im.end))
+		memory, err := dir.StatLink(fmt.Sprintf("map_files/%x-%x", u.start, u.end))
 		if err == nil && (memory.Inode != now.Inode || memory.Dev != now.Dev) {
 			inode = now.Inode
 		}

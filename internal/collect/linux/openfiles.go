@@ -51,7 +51,13 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		}
 	}
 	c := &fdReader{h: h, out: out, ps: ps}
-	proctable.Each(ctx, ps, c.read, c.rows, nil)
+	for more := true; more && ctx.Err() == nil; c.from += maxFacts {
+		more = false
+		proctable.Each(ctx, ps, c.read, c.rows, func(p *proctable.Process) bool { return p.EntityID != "" && len(p.FDs) > c.from })
+		for _, p := range ps.List {
+			more = more || len(p.FDs) > c.from+maxFacts
+		}
+	}
 	if n := c.left.Load(); n > 0 {
 		out.Truncated(fmt.Sprintf("%d descriptors without a target: there was no room for it at first, and later it was gone", n), 0, 0)
 	}
@@ -67,7 +73,17 @@ type fdReader struct {
 	out collect.Sink
 	ps  *proctable.Processes
 
+	from int          // the descriptor of each process with which this round begins
 	left atomic.Int64 // targets
+}
+
+// maxFacts is of how many descriptors of a process the facts are read at a time:
+// four processes' facts are in memory at once, 350 bytes for each descriptor.
+const maxFacts = 2048
+
+// round is those of a process's descriptors that this round reads.
+func (c *fdReader) round(p *proctable.Process) []proctable.FD {
+	return p.FDs[min(c.from, len(p.FDs)):min(c.from+maxFacts, len(p.FDs))]
 }
 
 // fdFacts is what is read of one descriptor beyond its link.
@@ -81,9 +97,7 @@ type fdFacts struct {
 
 // read reads the facts of a process's descriptors.
 func (c *fdReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.Tree, beat *host.Beat) ([]fdFacts, error) {
-	if len(p.FDs) == 0 {
-		return nil, nil
-	}
+	list := c.round(p)
 	fds, err := dir.Sub("fd")
 	if err != nil {
 		return nil, err
@@ -94,8 +108,8 @@ func (c *fdReader) read(s *proctable.Scratch, p *proctable.Process, dir *host.Tr
 		return nil, err
 	}
 	defer infos.Close()
-	facts := make([]fdFacts, len(p.FDs))
-	for i, fd := range p.FDs {
+	facts := make([]fdFacts, len(list))
+	for i, fd := range list {
 		if fd.Kind == proctable.Socket {
 			continue
 		}
@@ -126,7 +140,7 @@ func (c *fdReader) rows(p *proctable.Process, facts []fdFacts, err error) {
 		c.out.Missing("/proc/PID/fdinfo", err)
 	}
 	own := p.PID == c.h.Self.PID
-	for i, fd := range p.FDs {
+	for i, fd := range c.round(p) {
 		if own && c.ps.Handle(fd) {
 			continue // the agent's table counts them
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -95,15 +96,22 @@ type list[T any] struct {
 	blocks [][]kept[T]
 	n      int
 	over   int64
+	take   func(bytes int) bool // whether there is memory for more; nil: there is
+	full   bool
 }
 
 func (l *list[T]) add(k kept[T]) {
-	if l.n >= maxSockets {
+	if l.n >= maxSockets || l.full {
 		l.over++
 		return
 	}
 	if last := len(l.blocks) - 1; last < 0 || len(l.blocks[last]) == cap(l.blocks[last]) {
 		size := min(max(64, l.n), 4096)
+		if l.take != nil && !l.take(size*int(reflect.TypeFor[kept[T]]().Size())) {
+			l.full = true
+			l.over++
+			return
+		}
 		l.blocks = append(l.blocks, make([]kept[T], 0, size))
 	}
 	last := len(l.blocks) - 1
@@ -129,7 +137,7 @@ type socketRun struct {
 	out    collect.Sink
 	spaces []netns
 	names  []map[uint32]string // of interfaces, of each namespace
-	owners map[uint64][]proctable.Owner
+	owners func(inode uint64) []proctable.Owner
 	veiled bool            // some process's descriptors could not be read
 	mine   map[uint64]bool // inodes of the agent's netlink sockets, which are younger than owners
 	users  map[uint32]string
@@ -152,8 +160,9 @@ func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 	}
 	r := &socketRun{
 		h: h, out: out, spaces: found.list, names: make([]map[uint32]string, len(found.list)),
-		owners: ps.SocketOwners(), mine: map[uint64]bool{}, users: userNames(h), diag: findDiagModules(h),
+		owners: ps.Owners, mine: map[uint64]bool{}, users: userNames(h), diag: findDiagModules(h),
 	}
+	r.inet.take, r.unix.take, r.packet.take, r.netlink.take = ps.Take, ps.Take, ps.Take, ps.Take
 	found.tell(out)
 	for _, p := range ps.List {
 		// The kernel asks for the same right before it tells either.

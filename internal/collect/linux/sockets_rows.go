@@ -90,7 +90,7 @@ func (r *socketRun) rows(ctx context.Context) error {
 		}
 	}
 	if over := r.inet.over + r.unix.over + r.packet.over + r.netlink.over; over > 0 {
-		r.out.Truncated(fmt.Sprintf("more than %d sockets of a kind", maxSockets), over, 0)
+		r.out.Truncated(fmt.Sprintf("more than %d sockets of a kind, or more than there is memory for", maxSockets), over, 0)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (r *socketRun) holders(inode uint64) held {
 	if r.mine[inode] {
 		return held{pid: r.h.Self.PID, own: true, note: agentsOwn}
 	}
-	owners := r.owners[inode]
+	owners := r.owners(inode)
 	if len(owners) == 0 {
 		if r.veiled {
 			return held{note: unheldVeiled}
@@ -199,7 +199,7 @@ func (r *socketRun) unixSocket(k *kept[sockdiag.Unix]) row.UnixSocket {
 	out := row.UnixSocket{
 		Type: name(types, s.Type), State: name(unixStates, s.State), Path: unixName(s.Name),
 		PID: w.pid, Process: w.process, Owners: w.all, EntityID: w.entity, Own: w.own, Note: w.note,
-		Inode: uint64(s.Inode), Peer: uint64(s.Peer), PeerOwner: names(r.owners[uint64(s.Peer)]),
+		Inode: uint64(s.Inode), Peer: uint64(s.Peer), PeerOwner: names(r.owners(uint64(s.Peer))),
 		FileInode: uint64(s.FileInode), RecvQueue: s.RecvQueue, SendQueue: s.SendQueue,
 		NetNS: r.spaces[k.ns].inode, Source: k.source,
 	}

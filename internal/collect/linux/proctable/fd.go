@@ -79,7 +79,7 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 		if err != nil {
 			return nil
 		}
-		if len(list) == MaxFDs || total.Add(1) > MaxAllFDs {
+		if len(list) == MaxFDs || total.Add(1) > MaxAllFDs || !p.table.room.take(perFD) {
 			return host.ErrTruncated
 		}
 		target, err := fds.Readlink(e.Name)
@@ -89,16 +89,19 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 		if err != nil {
 			return err
 		}
-		list = append(list, s.fd(&p.table.texts, int32(n), target))
+		list = append(list, s.fd(&p.table.room, int32(n), target))
 		return nil
 	})
 	slices.SortFunc(list, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
-	return list, err
+	return slices.Clone(list), err // as long as it is: a list that grew has room that nobody fills
 }
+
+// perFD is what a descriptor takes: itself, and an entry among the sockets' owners.
+const perFD = 32 + 16
 
 // fd keeps a descriptor in little memory: numbers for sockets and pipes, one
 // string for what many descriptors share.
-func (s *Scratch) fd(room *texts, n int32, target string) FD {
+func (s *Scratch) fd(room *room, n int32, target string) FD {
 	f := FD{Number: n}
 	kind, inode, ok := proc.Inode(target)
 	switch {
@@ -117,7 +120,7 @@ func (s *Scratch) fd(room *texts, n int32, target string) FD {
 	}
 	if t, ok := s.texts[target]; ok {
 		f.target = t
-	} else if room.take(len(target), 1) {
+	} else if room.text(len(target), 1) {
 		f.target = s.Intern(target)
 	} else {
 		f.Left = true

@@ -26,27 +26,36 @@ import (
 
 // Bounds of what is kept of each process.
 const (
-	MaxProcesses = 200_000   // in the table
+	MaxProcesses = 10_000    // in the table: two thirds of MaxKept
 	MaxCmdline   = 128 << 10 // bytes
 	MaxFDs       = 100_000   // of one process
-	MaxAllFDs    = 300_000   // of all together: 40 bytes each, and their targets within MaxTexts
+	MaxAllFDs    = 300_000   // of all together, within MaxKept; their targets within MaxTexts
+
+	maxListed = 1 << 20 // pids, four bytes each, of which those for the table are chosen
 )
 
 // ErrReused says that a process ended and another has its pid.
 var ErrReused = errors.New("the process ended, and another has its pid")
 
 // Processes is the table. It does not change once made.
-// Its texts have [MaxTexts] bytes at most.
+// It has [MaxKept] bytes at most, and its texts [MaxTexts].
+//
+// Of more than [MaxProcesses] the first half are those with the lowest pids, which
+// are the system's own and its services, and the second half those with the
+// highest, which began last: a crowd that is to push others out lies between.
 type Processes struct {
 	List []*Process // by pid
 	Left int        // processes over MaxProcesses
+	// The pids between which they lie, both of which are in the table; 0 where
+	// none was left out.
+	LeftAfter, LeftBefore int
 
-	texts                texts
+	room                 room
 	leftLines, leftBytes atomic.Int64
 
 	proc   *host.Tree
 	h      *host.Host
-	owners func() map[uint64][]Owner
+	owners func() []held
 	byPID  func() map[int]*Process
 }
 
@@ -113,26 +122,52 @@ func take(ctx context.Context, h *host.Host) (*Processes, error) {
 	return ps, context.Cause(ctx)
 }
 
-// list reads the pids that there are.
+// list reads the pids that there are, and chooses those for the table.
 func (ps *Processes) list() error {
+	var pids []int32
 	err := ps.proc.EachDirent(".", func(e host.Dirent) error {
-		pid, err := strconv.Atoi(e.Name)
+		pid, err := strconv.ParseInt(e.Name, 10, 32)
 		if err != nil || pid <= 0 || e.Name[0] == '0' || e.Name[0] == '+' {
 			return nil
 		}
-		if len(ps.List) == MaxProcesses {
+		if len(pids) == maxListed {
 			ps.Left++
 			return nil
 		}
-		ps.List = append(ps.List, &Process{PID: pid, table: ps})
+		pids = append(pids, int32(pid))
 		return nil
 	})
-	// procfs lists them so, a tree of files need not.
-	slices.SortFunc(ps.List, func(a, b *Process) int { return cmp.Compare(a.PID, b.PID) })
-	for i, p := range ps.List {
-		p.Index = i
+	slices.Sort(pids) // procfs lists them so, a tree of files need not
+	pids = ps.choose(pids)
+	ps.room.take(int64(len(pids)) * perProcess)
+	table := make([]Process, len(pids))
+	ps.List = make([]*Process, len(pids))
+	for i, pid := range pids {
+		p := &table[i]
+		p.PID, p.Index, p.table = int(pid), i, ps
+		ps.List[i] = p
 	}
 	return err
+}
+
+// choose takes out of too many pids those in the middle, but for the agent's own.
+func (ps *Processes) choose(pids []int32) []int32 {
+	over := len(pids) - MaxProcesses
+	if over <= 0 {
+		return pids
+	}
+	from := MaxProcesses / 2
+	to := from + over
+	if self := int32(ps.h.Self.PID); pids[from] <= self && self < pids[to] {
+		if _, found := slices.BinarySearch(pids, self); found {
+			pids[from] = self
+			from++
+			to++
+		}
+	}
+	ps.Left += over
+	ps.LeftAfter, ps.LeftBefore = int(pids[from-1]), int(pids[to])
+	return slices.Delete(pids, from, to)
 }
 
 // first opens the process's directory and reads what never blocks. It reports
@@ -164,7 +199,10 @@ func (p *Process) first(held *atomic.Int64, budget int64) bool {
 		p.Status, err = proc.ParseStatus(status)
 	}
 	p.StatusErr = err
-	if p.Exe, p.ExeErr = dir.Readlink("exe"); !p.table.texts.take(len(p.Exe), 1) {
+	if n := len(p.Status.Groups); n > 0 && !p.table.room.text(n*perGroup, 1) {
+		p.Status.Groups, p.StatusErr = nil, ErrTexts
+	}
+	if p.Exe, p.ExeErr = dir.Readlink("exe"); !p.table.room.text(len(p.Exe), 1) {
 		p.Exe, p.ExeErr = "", ErrTexts
 	}
 	ns, err := dir.Readlink("ns/net")
@@ -177,6 +215,9 @@ func (p *Process) first(held *atomic.Int64, budget int64) bool {
 	}
 	return true
 }
+
+// perGroup is what a supplementary group takes: here four bytes, and in the row a text.
+const perGroup = 4 + 16 + 8
 
 func (p *Process) fail(err error) {
 	p.StatusErr, p.ExeErr, p.CmdlineErr, p.NetNSErr, p.FDsErr = err, err, err, err, err
@@ -257,18 +298,51 @@ type Owner struct {
 	EntityID string
 }
 
-// SocketOwners is who holds each socket, by the socket's inode: a socket may be
-// held by several processes, or by none that could be read.
-func (ps *Processes) SocketOwners() map[uint64][]Owner { return ps.owners() }
+// held says that a process has a socket open: an inode, an index into the list,
+// a descriptor.
+type held struct {
+	inode uint64
+	index int32
+	fd    int32
+}
 
-func (ps *Processes) sockets() map[uint64][]Owner {
-	m := make(map[uint64][]Owner)
+// Owners is who holds the socket with an inode, by pid: a socket may be held by
+// several processes, or by none that could be read.
+func (ps *Processes) Owners(inode uint64) []Owner {
+	all := ps.owners()
+	at, _ := slices.BinarySearchFunc(all, inode, func(h held, inode uint64) int { return cmp.Compare(h.inode, inode) })
+	var list []Owner
+	for ; at < len(all) && all[at].inode == inode; at++ {
+		p := ps.List[all[at].index]
+		list = append(list, Owner{p.PID, all[at].fd, p.Name(), p.EntityID})
+	}
+	return list
+}
+
+func (ps *Processes) sockets() []held {
+	n := 0
 	for _, p := range ps.List {
 		for _, fd := range p.FDs {
+			n += btoi(fd.Kind == Socket)
+		}
+	}
+	all := make([]held, 0, n)
+	for i, p := range ps.List {
+		for _, fd := range p.FDs {
 			if fd.Kind == Socket {
-				m[fd.Inode] = append(m[fd.Inode], Owner{p.PID, fd.Number, p.Name(), p.EntityID})
+				all = append(all, held{fd.Inode, int32(i), fd.Number})
 			}
 		}
 	}
-	return m
+	slices.SortFunc(all, func(a, b held) int {
+		return cmp.Or(cmp.Compare(a.inode, b.inode), cmp.Compare(a.index, b.index), cmp.Compare(a.fd, b.fd))
+	})
+	return all
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

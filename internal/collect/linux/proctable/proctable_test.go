@@ -58,8 +58,8 @@ func TestSnapshotReadsWhatAProcessIsAndHolds(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	wantOwners := map[uint64][]proctable.Owner{81: {{PID: 7, FD: 3, Name: "a b) c", EntityID: p.EntityID}}}
-	if d := cmp.Diff(wantOwners, ps.SocketOwners()); d != "" {
+	wantOwners := []proctable.Owner{{PID: 7, FD: 3, Name: "a b) c", EntityID: p.EntityID}}
+	if d := cmp.Diff(wantOwners, ps.Owners(81)); d != "" || ps.Owners(80) != nil || ps.Owners(82) != nil {
 		t.Error(d)
 	}
 	if gone, _ := ps.Process(8); !gone.Exited {

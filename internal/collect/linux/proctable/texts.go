@@ -8,9 +8,20 @@ import (
 	"swab/internal/collect/host"
 )
 
+// MaxKept bounds what is in memory of processes until it is written, in bytes:
+// this table, and what the collectors that share it keep of them and of their
+// sockets. The agent has 64 MiB for everything, of which the runtime, the rows
+// that wait for their stage, and the package's writer want the rest.
+const MaxKept = 28 << 20
+
+// perProcess is what one process takes without its texts and descriptors: here
+// 600 bytes, its identity and its place in the index 150, its row 950, its
+// directory's handle 100.
+const perProcess = 1800
+
 // MaxTexts bounds the texts of all processes together, in bytes. A host of a
 // thousand processes has some hundred KiB of them; but a link's text may have
-// 4 KiB and a command line 128 KiB, and the agent has 64 MiB for everything.
+// 4 KiB and a command line 128 KiB.
 const MaxTexts = 12 << 20
 
 // longText is what no ordinary text reaches. Those that do leave half of the
@@ -21,12 +32,21 @@ const longText = 1 << 10
 // ErrTexts says that a text was cut or left out because there was no more room.
 var ErrTexts = fmt.Errorf("the texts of all processes have over %d bytes: %w", MaxTexts, host.ErrTruncated)
 
-// texts counts the room that texts take.
-type texts struct{ used atomic.Int64 }
+// room counts what is kept: all of it, and the texts of the table.
+type room struct{ used, texts atomic.Int64 }
 
-// take counts a text of which there will be so many copies, and reports whether
+// take counts so many bytes, and reports whether there is room for them.
+func (r *room) take(n int64) bool {
+	if r.used.Add(n) > MaxKept {
+		r.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+// text counts a text of which there will be so many copies, and reports whether
 // there is room for it.
-func (t *texts) take(length, copies int) bool {
+func (r *room) text(length, copies int) bool {
 	if length == 0 {
 		return true
 	}
@@ -35,12 +55,19 @@ func (t *texts) take(length, copies int) bool {
 		bound /= 2
 	}
 	n := int64(length * copies)
-	if t.used.Add(n) > bound {
-		t.used.Add(-n)
+	if r.texts.Add(n) > bound || !r.take(n) {
+		r.texts.Add(-n)
 		return false
 	}
 	return true
 }
+
+// Take counts so many bytes that a collector keeps until it has written them, and
+// reports whether there is room for them.
+func (ps *Processes) Take(bytes int) bool { return ps.room.take(int64(bytes)) }
+
+// Give takes back what was counted and is kept no more.
+func (ps *Processes) Give(bytes int) { ps.room.used.Add(-int64(bytes)) }
 
 // copies is how often a command line is in memory: here, and in its row as a list
 // and as one text.
@@ -49,15 +76,15 @@ const copies = 3
 // commandLine keeps a command line, or its beginning where there is no room for
 // the whole.
 func (p *Process) commandLine(line []byte, err error) {
-	t := &p.table.texts
+	r := &p.table.room
 	p.CmdlineErr = err
-	if t.take(len(line), copies) {
+	if r.text(len(line), copies) {
 		p.Cmdline = line
 		return
 	}
 	p.CmdlineErr = ErrTexts
 	kept := line[:min(len(line), longText)]
-	if !t.take(len(kept), copies) {
+	if !r.text(len(kept), copies) {
 		kept = nil
 	}
 	p.Cmdline = bytes.Clone(kept)
