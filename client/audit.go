@@ -19,6 +19,7 @@ type AuditPage struct {
 type AuditEntry struct {
 	Index   int64        `json:"index"` // from 0
 	Leaf    []byte       `json:"leaf"`  // canonical JSON, to be hashed as it is
+	Hash    []byte       `json:"hash"`  // of the leaf, by the tree's own account; none of older servers
 	Opening AuditOpening `json:"opening"`
 }
 

@@ -249,11 +249,11 @@ func TestAuditPage(t *testing.T) {
 		if r.URL.RawQuery != "from=3&top=2" {
 			t.Errorf("asked with %s", r.URL.RawQuery)
 		}
-		fmt.Fprint(w, `{"checkpoint":"note\n","logKey":"AQID","value":[{"index":3,"leaf":"e30=","opening":{"salt":"AA==","hidden":{"who":"server","name":"","from":"","correlation":"","comment":"c"}}}]}`)
+		fmt.Fprint(w, `{"checkpoint":"note\n","logKey":"AQID","value":[{"index":3,"leaf":"e30=","hash":"AQI=","opening":{"salt":"AA==","hidden":{"who":"server","name":"","from":"","correlation":"","comment":"c"}}}]}`)
 	})
 	got, err := c.Audit(t.Context(), 3, 2)
 	want := AuditPage{Checkpoint: "note\n", LogKey: []byte{1, 2, 3}, Entries: []AuditEntry{
-		{Index: 3, Leaf: []byte("{}"), Opening: AuditOpening{Salt: []byte{0}, Hidden: AuditHidden{Who: "server", Comment: "c"}}},
+		{Index: 3, Leaf: []byte("{}"), Hash: []byte{1, 2}, Opening: AuditOpening{Salt: []byte{0}, Hidden: AuditHidden{Who: "server", Comment: "c"}}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

@@ -19,6 +19,7 @@ type logPage struct {
 type logged struct {
 	Index   int64         `json:"index"`
 	Leaf    []byte        `json:"leaf"` // the bytes that the tree hashes
+	Hash    []byte        `json:"hash"` // of them, as the tree keeps it: where a leaf was changed, this tells which
 	Opening audit.Opening `json:"opening"`
 }
 
@@ -36,7 +37,7 @@ func (a *API) audit(ctx context.Context, c *call) (reply, error) {
 	}
 	page := logPage{Checkpoint: p.Checkpoint, LogKey: a.Keys.PublicLogKey(), Value: []logged{}}
 	for _, e := range p.Entries {
-		page.Value = append(page.Value, logged{Index: e.Index, Leaf: e.Leaf, Opening: e.Opening})
+		page.Value = append(page.Value, logged{Index: e.Index, Leaf: e.Leaf, Hash: e.Hash, Opening: e.Opening})
 	}
 	return reply{body: page}, nil
 }

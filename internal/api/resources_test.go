@@ -272,6 +272,7 @@ func TestTheAuditLogReadsAsItsCheckpointSays(t *testing.T) {
 		Value      []struct {
 			Index   int64
 			Leaf    []byte
+			Hash    []byte
 			Opening audit.Opening
 		}
 	}
@@ -304,6 +305,9 @@ func TestTheAuditLogReadsAsItsCheckpointSays(t *testing.T) {
 		hashes, err := audit.Extend(int64(i), e.Leaf, reader)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if string(e.Hash) != string(hashes[0][:]) {
+			t.Errorf("entry %d comes with hash %x, its leaf has %x", i, e.Hash, hashes[0])
 		}
 		tree = append(tree, hashes...)
 	}

@@ -40,6 +40,8 @@ const (
 	ActForeign        Act = "device.foreign" // a device named an action or upload that is not its own
 	ActTwice          Act = "device.twice"   // two live agents hold one device's key
 
+	ActUpdateDevice Act = "device.update" // people said something of a device; Detail: of what
+
 	ActCreateEnrollment Act = "enrollment.create" // an enrolment token was made; Object: its id
 	ActRevokeEnrollment Act = "enrollment.revoke" // an enrolment token was revoked; Object: its id
 )
@@ -160,5 +162,6 @@ func ParseLeaf(data []byte) (Leaf, error) {
 type Logged struct {
 	Index   int64
 	Leaf    []byte // Leaf.Bytes
+	Hash    []byte // the leaf's, as the tree keeps it, apart from the leaf; none where the tree has lost it
 	Opening Opening
 }

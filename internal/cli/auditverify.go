@@ -9,6 +9,7 @@ import (
 
 	"swab/internal/audit"
 	"swab/internal/command"
+	"swab/internal/evidence"
 )
 
 type auditVerify struct {
@@ -24,7 +25,7 @@ func (*auditVerify) Help() string {
 		"which must be signed by a key known beforehand: the server's own word for its key proves nothing. " +
 		"Each entry must be well formed and open to who asked and why. " +
 		"Of a package, the checkpoint that its device checked must be the beginning of this log, and the entries that asked for it and sealed it must be there. " +
-		"Exits with 1 and names the first entry, or package, that is wrong."
+		"Exits with 1 and names the first entry, or package, that is wrong. Where a change of the log can't be pinned to one entry, it says between which checkpoints it was made; the packages given have more of them."
 }
 
 // audited is what came of it.
@@ -57,13 +58,21 @@ func (a *auditVerify) Run(ctx context.Context, env command.Env) error {
 	if len(key) != ed25519.PublicKeySize {
 		return errors.New("the log key of the credentials is not an Ed25519 public key")
 	}
-	log, err := readLog(ctx, tenant, key, cl.Audit)
+	checked := make([]checkedPackage, len(a.Package))
+	var seen []audit.Head
+	for i, name := range a.Package {
+		checked[i] = checkPackage(name, tenant, key)
+		if checked[i].err == nil {
+			seen = append(seen, checked[i].seen)
+		}
+	}
+	log, err := readLog(ctx, tenant, key, cl.Audit, seen...)
 	if err != nil {
 		return err
 	}
 	out := audited{Tenant: tenant, Entries: log.head.Size, Root: log.head.Hash.String(), LogKey: key}
-	for _, name := range a.Package {
-		action, err := log.proves(name)
+	for i, name := range a.Package {
+		action, err := log.proves(name, checked[i])
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -82,26 +91,40 @@ func (a *auditVerify) Run(ctx context.Context, env command.Env) error {
 	})
 }
 
+// checkedPackage is a package, judged by itself.
+type checkedPackage struct {
+	report *evidence.Report
+	seen   audit.Head // the log, as its device saw it
+	err    error      // why the log can't tell of it
+}
+
+// checkPackage reads a package that says it is of the tenant's log.
+func checkPackage(name, tenant string, key ed25519.PublicKey) (p checkedPackage) {
+	if p.report, p.err = checkFile(name); p.err != nil {
+		return p
+	}
+	switch m := p.report.Manifest; {
+	case m == nil:
+		p.err = errors.New("its manifest can't be read; swab verify tells more")
+	case m.Checkpoint == "":
+		p.err = errors.New("it was collected without a server, so no log knows it")
+	case m.TenantID != tenant:
+		p.err = fmt.Errorf("it is of tenant %s, the log of %s", m.TenantID, tenant)
+	default:
+		if p.seen, p.err = audit.OpenCheckpoint(m.Checkpoint, tenant, key); p.err != nil {
+			p.err = fmt.Errorf("the checkpoint in it: %w", p.err)
+		}
+	}
+	return p
+}
+
 // proves checks that a package is the one that this log says was asked for and
 // sealed, and returns its action.
-func (l *auditLog) proves(name string) (action string, err error) {
-	report, err := checkFile(name)
-	if err != nil {
-		return "", err
+func (l *auditLog) proves(name string, p checkedPackage) (action string, err error) {
+	if p.err != nil {
+		return "", p.err
 	}
-	m := report.Manifest
-	switch {
-	case m == nil:
-		return "", errors.New("its manifest can't be read; swab verify tells more")
-	case m.Checkpoint == "":
-		return "", errors.New("it was collected without a server, so no log knows it")
-	case m.TenantID != l.tenant:
-		return "", fmt.Errorf("it is of tenant %s, the log of %s", m.TenantID, l.tenant)
-	}
-	seen, err := audit.OpenCheckpoint(m.Checkpoint, l.tenant, l.key)
-	if err != nil {
-		return "", fmt.Errorf("the checkpoint in it: %w", err)
-	}
+	m, seen := p.report.Manifest, p.seen
 	if seen.Size > l.size {
 		return "", fmt.Errorf("its device saw a log of %d entries, and this one has %d: entries were taken away", seen.Size, l.size)
 	}
@@ -121,8 +144,8 @@ func (l *auditLog) proves(name string) (action string, err error) {
 	switch {
 	case !ok:
 		return "", fmt.Errorf("no entry sealed a package of its action %s", m.ActionID)
-	case sealed != "sha256:"+report.SHA256:
-		return "", fmt.Errorf("the package that was sealed is %s, this one is sha256:%s", sealed, report.SHA256)
+	case sealed != "sha256:"+p.report.SHA256:
+		return "", fmt.Errorf("the package that was sealed is %s, this one is sha256:%s", sealed, p.report.SHA256)
 	}
 	return m.ActionID, l.receipted(name)
 }

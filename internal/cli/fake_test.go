@@ -51,6 +51,7 @@ type ledger struct {
 	entries []audit.Entry
 	hashes  []tlog.Hash
 	lie     func(i int, leaf []byte, o *audit.Opening) []byte // changes what is shown of an entry
+	deep    bool                                              // the lie is in the tree's hashes too
 }
 
 func (l *ledger) read(at []int64) ([]tlog.Hash, error) {
@@ -328,10 +329,14 @@ func (s *service) audit(w http.ResponseWriter, r *http.Request) {
 	var page []any
 	for i := from; i < min(from+2, len(l.entries)); i++ {
 		leaf, opening := l.entries[i].Leaf.Bytes(), l.entries[i].Opening
+		hash := tlog.RecordHash(leaf)
 		if l.lie != nil {
 			leaf = l.lie(i, leaf, &opening)
 		}
-		page = append(page, map[string]any{"index": i, "leaf": leaf, "opening": opening})
+		if l.deep {
+			hash = tlog.RecordHash(leaf)
+		}
+		page = append(page, map[string]any{"index": i, "leaf": leaf, "hash": hash[:], "opening": opening})
 	}
 	answer(w, map[string]any{"checkpoint": l.checkpoint(key("log")), "logKey": public(key("log")), "value": page})
 }

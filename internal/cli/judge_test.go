@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,7 +60,13 @@ func TestAuditVerifyNamesTheFirstBadEntry(t *testing.T) {
 		}, "swab: audit entry 2: who asked and why is not what the entry was committed to"},
 		"another device": {func(i int, leaf []byte, _ *audit.Opening) []byte {
 			return []byte(strings.ReplaceAll(string(leaf), string(deviceID()), strings.Repeat("0", 40)))
-		}, "swab: the log was changed: its first 4 entries have the root "},
+		}, "swab: audit entry 1: changed since it was logged: it hashes to "},
+		"another device, and later another reason": {func(i int, leaf []byte, o *audit.Opening) []byte {
+			if i == 2 {
+				o.Hidden.Comment = "alert 9999"
+			}
+			return []byte(strings.ReplaceAll(string(leaf), string(deviceID()), strings.Repeat("0", 40)))
+		}, "swab: audit entry 1: changed since it was logged: "},
 		"no leaf": {func(i int, leaf []byte, _ *audit.Opening) []byte {
 			if i == 1 {
 				return []byte("{}")
@@ -75,6 +82,34 @@ func TestAuditVerifyNamesTheFirstBadEntry(t *testing.T) {
 				t.Errorf("code %d, %q, want %q", got.Code, got.Stderr, tc.want)
 			}
 		})
+	}
+}
+
+// Who changes the tree's hashes as well can't sign its root. What is left to say
+// is between which checkpoints the change lies, and packages have more of them.
+func TestAuditVerifySaysBetweenWhichCheckpointsTheLogWasChanged(t *testing.T) {
+	for _, tc := range []struct {
+		changed int
+		args    []string
+		want    string
+	}{
+		{1, nil, "the signed checkpoint has .*; the first change is in entries 0 to 3, and --package FILE, .* tells more closely"},
+		{1, []string{"--package", "good.zip"}, "its first 4 entries have the root .*; the first change is in entries 0 to 2, and "},
+		{3, []string{"--package", "good.zip"}, "^swab: audit entry 3: changed since it was logged: the signed checkpoint over 3 entries holds, the one over 4 does not\n$"},
+		{3, []string{"--package", "noise.zip", "--package", "good.zip"}, "^swab: audit entry 3: "},
+	} {
+		f := newFixture()
+		f.log.deep = true
+		f.log.lie = func(i int, leaf []byte, _ *audit.Opening) []byte {
+			if i == tc.changed {
+				return []byte(strings.ReplaceAll(string(leaf), string(deviceID()), strings.Repeat("0", 40)))
+			}
+			return leaf
+		}
+		got := auditVerify(t, f, tc.args...)
+		if got.Code != 1 || !regexp.MustCompile(tc.want).MatchString(got.Stderr) {
+			t.Errorf("entry %d, %q: code %d, %q, want %q", tc.changed, tc.args, got.Code, got.Stderr, tc.want)
+		}
 	}
 }
 

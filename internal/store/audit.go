@@ -130,12 +130,36 @@ const MaxLogged = 10_000
 // of number from, at most top (0: MaxLogged).
 func (s *Store) AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error) {
 	return read(ctx, s, "audit entries of "+tenant, func(ctx context.Context, c *conn) ([]audit.Logged, error) {
-		return all(ctx, c, func(r row) (l audit.Logged, err error) {
+		entries, err := all(ctx, c, func(r row) (l audit.Logged, err error) {
 			err = r.Scan(&l.Index, &l.Leaf, fromText{&l.Opening})
 			return l, err
 		}, "SELECT leaf, bytes, opening FROM audit_entries WHERE tenant = ? AND leaf >= ? ORDER BY leaf LIMIT ?",
 			tenant, from, limit(top, MaxLogged))
+		if err != nil || len(entries) == 0 {
+			return entries, err
+		}
+		return entries, leafHashes(ctx, c, tenant, entries)
 	})
+}
+
+// leafHashes gives entries the hashes that the tree has of them. One that is not
+// there is left out: it is for the reader to tell what is wrong with the log.
+func leafHashes(ctx context.Context, c *conn, tenant string, entries []audit.Logged) error {
+	hashes := map[int64][]byte{}
+	_, err := all(ctx, c, func(r row) (struct{}, error) {
+		var (
+			position int64
+			hash     []byte
+		)
+		err := r.Scan(&position, &hash)
+		hashes[position] = hash
+		return struct{}{}, err
+	}, "SELECT position, hash FROM audit_hashes WHERE tenant = ? AND position BETWEEN ? AND ?", tenant,
+		tlog.StoredHashIndex(0, entries[0].Index), tlog.StoredHashIndex(0, entries[len(entries)-1].Index))
+	for i := range entries {
+		entries[i].Hash = hashes[tlog.StoredHashIndex(0, entries[i].Index)]
+	}
+	return err
 }
 
 // limit is the bound on a list's length: what was asked for, if that is in bounds.
