@@ -30,6 +30,7 @@
 //
 //	the core, which knows no protocol, no SQL, no HTTP
 //	internal/action            the life of a machine action
+//	internal/fleet             devices as people see them: tags, values, who had an address
 //	internal/access            who may come in: what administrators do
 //	internal/auth              who may do what
 //	internal/vault             where packages lie

@@ -27,7 +27,7 @@ var floors = []struct {
 		"internal/fault", "internal/canon", "internal/dsse", "internal/dpop", "internal/catalog", "internal/device", "internal/keys",
 		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/origin", "internal/command", "client",
 	}, true},
-	{"core", []string{"internal/action", "internal/access", "internal/auth", "internal/vault", "internal/collect"}, true},
+	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/vault", "internal/collect"}, true},
 	{"doors", []string{
 		"internal/api", "internal/issuer", "internal/gateway", "internal/agent", "internal/cli", "internal/store", "internal/bus",
 	}, false},
@@ -41,6 +41,10 @@ var alone = []struct{ room, mustNot, because string }{
 	{"internal/action", "internal/vault", "the life of an action knows no bytes"},
 	{"internal/action", "internal/collect", "the server knows no collector"},
 	{"internal/action", "internal/access", "the life of an action knows no administrators"},
+	{"internal/fleet", "internal/action", "devices know nothing of what is asked of them"},
+	{"internal/fleet", "internal/access", "devices know no administrators"},
+	{"internal/fleet", "internal/vault", "devices know no packages"},
+	{"internal/fleet", "internal/collect", "the server knows no collector"},
 	{"internal/access", "internal/action", "who may come in has nothing to do with what they do"},
 	{"internal/access", "internal/vault", "who may come in has nothing to do with packages"},
 	{"internal/access", "internal/collect", "the server knows no collector"},
@@ -50,14 +54,17 @@ var alone = []struct{ room, mustNot, because string }{
 	{"internal/vault", "internal/access", "bytes know no administrators"},
 	{"internal/collect", "internal/vault", "a device has no vault"},
 	{"internal/collect", "internal/auth", "a device has no callers"},
+	{"internal/collect", "internal/fleet", "a device knows no other"},
 	{"internal/collect", "internal/access", "a device has no administrators"},
 	{"internal/collect", "internal/action", "a device has attempts, not actions"},
 	{"internal/agent", "internal/vault", "a device has no vault"},
 	{"internal/agent", "internal/auth", "a device has no callers"},
+	{"internal/agent", "internal/fleet", "a device knows no other"},
 	{"internal/agent", "internal/access", "a device has no administrators"},
 	{"internal/agent", "internal/action", "a device has attempts, not actions"},
 	{"internal/agent", "internal/keys", "a device has no server keys"},
 	{"internal/cli", "internal/action", "the command line speaks the public API"},
+	{"internal/cli", "internal/fleet", "the command line speaks the public API"},
 	{"internal/cli", "internal/access", "the command line speaks the public API"},
 	{"internal/cli", "internal/vault", "the command line speaks the public API"},
 	{"internal/cli", "internal/collect", "the command line collects nothing"},
@@ -179,7 +186,7 @@ func TestAgentLinksOnlyItsModules(t *testing.T) {
 				}
 			}
 			if path, ours := strings.CutPrefix(p.ImportPath, "swab/"); ours {
-				for _, a := range []string{"internal/server", "internal/api", "internal/gateway", "internal/store", "internal/action", "internal/access", "internal/vault", "internal/auth", "client"} {
+				for _, a := range []string{"internal/server", "internal/api", "internal/gateway", "internal/store", "internal/action", "internal/fleet", "internal/access", "internal/vault", "internal/auth", "client"} {
 					if within(path, a) {
 						t.Errorf("%s: the agent links %s", system, path)
 					}

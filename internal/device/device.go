@@ -131,6 +131,13 @@ type Device struct {
 	Revoked    bool
 }
 
+// Beat is a sign of life of a device.
+type Beat struct {
+	Tenant string
+	Device ID
+	At     time.Time
+}
+
 // Key is the key that signs for the device now.
 func (d Device) Key() ed25519.PublicKey { return d.Keys[len(d.Keys)-1] }
 

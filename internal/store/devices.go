@@ -107,17 +107,18 @@ func (s *Store) Devices(ctx context.Context, tenant string, top, skip int) ([]de
 }
 
 // Seen keeps what a device says of itself, and when and from where it was last
-// seen: the facts, catalogue, external address and LastSeen of d.
+// seen: the facts, catalogue, external address and LastSeen of d. Its addresses
+// are kept as those that it had then, too.
 func (s *Store) Seen(ctx context.Context, tenant string, id device.ID, d device.Device) error {
 	_, err := write(ctx, s, "keep that device "+string(id)+" was seen", func(ctx context.Context, t *tx) (struct{}, error) {
 		f := d.Facts
-		n, err := t.exec(ctx, `UPDATE devices SET name = ?, host_name = ?, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
+		if err := t.tell(ctx, tenant, id, f.Addresses, d.LastSeen); err != nil {
+			return struct{}{}, err
+		}
+		_, err := t.exec(ctx, `UPDATE devices SET name = ?, host_name = ?, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
 			agent_version = ?, agent_sha256 = ?, addresses = ?, last_address = ?, external = ?, catalog = ?, last_seen = ? WHERE tenant = ? AND id = ?`,
 			f.Name, d.HostName(), f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
 			f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, ticks(d.LastSeen), tenant, id)
-		if err == nil && n == 0 {
-			err = noDevice(id, nil)
-		}
 		return struct{}{}, err
 	})
 	return err

@@ -1,0 +1,116 @@
+// Package fleet is what people find out about devices and say of them: which
+// one had an address, which ones have a tag, how dear one is.
+//
+// As everywhere in the core, an operation takes its caller, asks for the
+// permission first, and is an entry in the tenant's audit log: a deed in the
+// transaction that does it, a refusal by itself. What a device says of itself
+// comes through the gateway and can't be changed here.
+package fleet
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/fault"
+)
+
+// Records is where devices are kept; *store.Store satisfies it.
+type Records interface {
+	auth.Recorder
+
+	// FindDevices returns the tenant's devices whose id, Entra id, full name or
+	// host name is name.
+	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
+
+	// DevicesAt returns the tenant's devices that told of an address at some
+	// time in an interval, both ends included, the one enrolled last first.
+	DevicesAt(ctx context.Context, tenant string, address netip.Addr, from, to time.Time, top int) ([]device.Device, error)
+
+	// DevicesTagged returns the tenant's devices that have a tag, or one that
+	// begins so, the one enrolled last first.
+	DevicesTagged(ctx context.Context, tenant, tag string, begins bool, top int) ([]device.Device, error)
+
+	// ChangeDevices reads devices, has change make of each what it should
+	// become and keeps that with the entry, in one transaction for all; whoever
+	// comes second sees what the first one made. Only what people say of a
+	// device can change. An entry without an act is not recorded: nothing
+	// changed. One that is not there is fault.NotFound, and then nothing is done.
+	ChangeDevices(ctx context.Context, tenant string, ids []device.ID, change func(device.Device) (device.Device, audit.Entry, error)) ([]device.Device, error)
+}
+
+// Fleet is a tenant's devices, as people see them.
+type Fleet struct {
+	Records Records
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Bounds of what is looked up.
+const (
+	MaxFound   = 10_000              // devices of one answer
+	MaxName    = 255                 // bytes of a name that is looked up
+	Around     = 15 * time.Minute    // either side of the moment at which an address is looked for
+	Remembered = 30 * 24 * time.Hour // how long it is known who had an address
+)
+
+func (f *Fleet) guard() auth.Guard { return auth.Guard{Records: f.Records, Now: f.Now} }
+
+// ByAddress returns the devices that told of an address within 15 minutes of a
+// moment, which must be one of the last 30 days; one still to come is no
+// mistake. what reads the address and the moment: an error of it is the
+// caller's, and told only to those who may look.
+func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (netip.Addr, time.Time, error)) ([]device.Device, error) {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return nil, err
+	}
+	address, at, err := what()
+	if err != nil {
+		return nil, err
+	}
+	if f.Now().Sub(at) > Remembered {
+		return nil, fault.BadRequest.Errorf(nil, "The timestamp lies over 30 days back; ask for one within the last 30 days")
+	}
+	return f.Records.DevicesAt(ctx, who.Tenant, address.Unmap().WithZone(""), at.Add(-Around), at.Add(Around), MaxFound)
+}
+
+// ByTag returns the devices that have a tag, or one that begins with it. what
+// reads which, as for ByAddress.
+func (f *Fleet) ByTag(ctx context.Context, who auth.Caller, what func() (tag string, begins bool, err error)) ([]device.Device, error) {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return nil, err
+	}
+	tag, begins, err := what()
+	if err != nil {
+		return nil, err
+	}
+	return f.Records.DevicesTagged(ctx, who.Tenant, tag, begins, MaxFound)
+}
+
+// Find returns the device of a tenant that a name means. It asks nobody's
+// permission: that is for the operation that looks for the device.
+func (f *Fleet) Find(ctx context.Context, tenant, name string) (device.Device, error) {
+	if len(name) > MaxName {
+		return device.Device{}, absent(name)
+	}
+	found, err := f.Records.FindDevices(ctx, tenant, name)
+	if err != nil {
+		return device.Device{}, err
+	}
+	dev, ok, ambiguous := device.Resolve(name, found, f.Now())
+	switch {
+	case ambiguous:
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found: the name fits several machines, name one by its id", audit.Clip(name))
+	case !ok:
+		return device.Device{}, absent(name)
+	}
+	return dev, nil
+}
+
+func absent(name string) error {
+	return fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))
+}
