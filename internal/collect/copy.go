@@ -17,6 +17,9 @@ func (s *sink) Original(f *host.File, max int64) error {
 		Path: evidence.OriginalPath(s.r.Plan.System, f.Path()),
 		Kind: evidence.KindOriginal, Item: s.item.Name, Method: "open", Source: sourceOf(f),
 	}
+	if f.Linked() {
+		e.Method = "open-link"
+	}
 	return s.copyFile(f, e, max)
 }
 

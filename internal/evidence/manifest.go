@@ -154,7 +154,7 @@ type Entry struct {
 	Part    int        `json:"part"`   // 1 for the first or only part of a table
 	Rows    int64      `json:"rows"`   // of a table
 	Source  *Source    `json:"source"` // of an original
-	Method  string     `json:"method"` // of an original: open, procfs-exe, …
+	Method  string     `json:"method"` // of an original: open, open-link, procfs-exe, procfs-fd
 	Outcome Outcome    `json:"outcome"`
 	Ranges  [][2]int64 `json:"ranges"` // of an original: the byte ranges kept; empty for the whole
 }

@@ -11,6 +11,7 @@ type File struct {
 	path    string
 	stat    Stat
 	touched bool
+	linked  bool
 }
 
 var _ io.ReaderAt = (*File)(nil)
@@ -45,6 +46,10 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // Path is where the file was opened, as bytes.
 func (f *File) Path() string { return f.path }
+
+// Linked reports whether the path is that of a symbolic link, and the file what it
+// leads to.
+func (f *File) Linked() bool { return f.linked }
 
 // Stat is what the system said of the file before it was opened for reading.
 func (f *File) Stat() Stat { return f.stat }

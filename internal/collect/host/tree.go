@@ -150,6 +150,23 @@ func (t *Tree) Open(name string) (*File, error) {
 	return t.open(name, func() (raw, Stat, bool, error) { return t.openSafe(name, false) }, "open")
 }
 
+// OpenTarget is [Tree.Open], but where the name is a symbolic link it opens the
+// regular file that the link leads to inside the tree; [File.Linked] then says so.
+func (t *Tree) OpenTarget(name string) (*File, error) {
+	look, err := t.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if look.Kind() != Link {
+		return t.Open(name)
+	}
+	f, err := t.open(name, func() (raw, Stat, bool, error) { return t.openSafe(name, true) }, "open")
+	if err == nil {
+		f.linked = true
+	}
+	return f, err
+}
+
 // OpenLink opens the regular file that a link of a process leads to (`exe`,
 // `fd/7`): the running inode, also when no path leads to it any more.
 func (t *Tree) OpenLink(name string) (*File, error) {

@@ -21,6 +21,7 @@ type recorder struct {
 	truncated []string
 	notes     []string
 	taken     int
+	originals map[string]string // path to content
 }
 
 var _ collect.Sink = (*recorder)(nil)
@@ -36,12 +37,19 @@ func (r *recorder) Row(table string, row any) error {
 }
 
 func (r *recorder) Original(f *host.File, max int64) error {
-	_, err := io.Copy(io.Discard, io.LimitReader(f, max))
+	b, err := io.ReadAll(io.LimitReader(f, max))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.originals == nil {
+		r.originals = map[string]string{}
+	}
+	r.originals[f.Path()] = string(b)
 	return err
 }
 
 func (r *recorder) Recovered(f *host.File, name, method string, max int64) error {
-	return r.Original(f, max)
+	_, err := io.Copy(io.Discard, io.LimitReader(f, max))
+	return err
 }
 
 func (r *recorder) Taken(context.Context) error {

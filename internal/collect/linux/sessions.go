@@ -26,7 +26,8 @@ import (
 // its own: where they differ, that is a finding (an attacker who edits utmp is
 // still in logind's files). Sessions that neither tells of are derived from
 // processes that have a login uid, and marked so: Debian 13 keeps no utmp, a
-// container neither, and an attacker may have deleted both.
+// container neither, and an attacker may have deleted both. The files are copied
+// as they are.
 //
 // Privilege: none for the files; root for the login uid of others' processes.
 func Sessions() collect.Collector { return sessions{} }
@@ -54,6 +55,7 @@ type sessionRun struct {
 	ps    *proctable.Processes // nil where there is no procfs
 	users map[uint32]string
 	rows  []row.Session
+	files []string // that were read
 }
 
 func (sessions) Collect(ctx context.Context, h *host.Host, out collect.Sink) error {
@@ -83,7 +85,7 @@ func (sessions) Collect(ctx context.Context, h *host.Host, out collect.Sink) err
 			return err
 		}
 	}
-	return nil
+	return copyOriginals(ctx, h, out, r.files)
 }
 
 // logindFiles reads each file of one of logind's directories and reports whether
@@ -100,6 +102,7 @@ func (r *sessionRun) logindFiles(kind string, read func(name, source string, v m
 		r.out.Missing("/"+dir, err)
 	}
 	slices.SortFunc(files, func(a, b host.Dirent) int { return cmp.Compare(a.Name, b.Name) })
+	copied := 0
 	for _, f := range files {
 		// A session has a FIFO beside its file, "1.ref".
 		if f.Kind != host.Regular && f.Kind != host.Unknown || strings.HasPrefix(f.Name, ".") {
@@ -114,6 +117,12 @@ func (r *sessionRun) logindFiles(kind string, read func(name, source string, v m
 			r.out.Missing(source, err)
 		}
 		read(f.Name, source, envfile.Parse(data))
+		if copied++; copied <= maxOriginals {
+			r.files = append(r.files, source)
+		}
+	}
+	if left := copied - maxOriginals; left > 0 {
+		r.out.Truncated(fmt.Sprintf("copies of more than %d files of /%s: %d were left out", maxOriginals, dir, left), 0, 0)
 	}
 	return true
 }
@@ -181,6 +190,7 @@ func (r *sessionRun) utmpFile() bool {
 		if res.Skipped > 0 || res.Rest > 0 {
 			r.out.Note("%s: %d records make no sense, %d bytes at its end are no whole record.", name, res.Skipped, res.Rest)
 		}
+		r.files = append(r.files, name)
 		for _, rec := range res.Records {
 			r.utmpRecord(name, rec)
 		}

@@ -26,7 +26,8 @@ import (
 // Source: files of /etc, procfs and sysfs, and clock_gettime, adjtimex (with no
 // mode set: it only reads) and uname of the running kernel. No metadata service
 // and no directory is asked. What a host lacks has no row; what may not be read is
-// a miss. Secrets of the kernel's command line are masked (package mask).
+// a miss. The files of /etc are copied as they are; one that holds a password's
+// hash is left out. Secrets of the kernel's command line are masked (package mask).
 //
 // Privilege: none; root for serial numbers.
 func System() collect.Collector { return system{} }
@@ -37,11 +38,21 @@ func (system) Spec() collect.Spec {
 	return collect.Spec{
 		Item: "linux.system",
 		Source: []string{
-			"clock_gettime", "adjtimex", "uname", "/etc/os-release", "/etc/machine-id", "/etc/localtime", "/proc/sys/kernel", "/proc/cpuinfo",
-			"/proc/meminfo", "/proc/cmdline", "/sys/class/rtc", "/sys/class/dmi/id", "/sys/kernel/security", "/sys/firmware/efi/efivars",
+			"clock_gettime", "adjtimex", "uname",
+			"/etc/{os-release,hostname,machine-id,hosts,resolv.conf,passwd,group,localtime,timezone,adjtime,locale.conf}",
+			"/proc/sys/kernel", "/proc/cpuinfo", "/proc/meminfo", "/proc/cmdline", "/sys/class/rtc", "/sys/class/dmi/id", "/sys/kernel/security", "/sys/firmware/efi/efivars",
 		},
 		Timeout: 10 * time.Second,
 	}
+}
+
+// systemOriginals are the files of host facts that are copied: what the system is
+// and is called, the names that it knows of hosts, users and groups, and how it
+// tells the time.
+var systemOriginals = []string{
+	"etc/os-release", "usr/lib/os-release", "etc/debian_version", "etc/redhat-release", "etc/hostname", "etc/machine-id", "etc/hosts",
+	"etc/resolv.conf", "etc/passwd", "etc/group", "etc/localtime", "etc/timezone", "etc/adjtime", "etc/locale.conf", "etc/default/locale",
+	"etc/selinux/config",
 }
 
 // maxFact is how much of a file of one fact is read.
@@ -63,6 +74,7 @@ func (system) Collect(ctx context.Context, h *host.Host, out collect.Sink) error
 	f.security()
 	f.hardware()
 	f.virtualisation()
+	f.links()
 	if len(f.rows) == 0 {
 		return fmt.Errorf("none of the files that tell of a system: %w", fs.ErrNotExist)
 	}
@@ -79,7 +91,17 @@ func (system) Collect(ctx context.Context, h *host.Host, out collect.Sink) error
 			return err
 		}
 	}
-	return nil
+	return copyOriginals(ctx, h, out, systemOriginals)
+}
+
+// links are where those of the originals lead that are symbolic links: the
+// package has what they lead to, under their name.
+func (f *facts) links() {
+	for _, name := range systemOriginals {
+		if target, err := f.h.Root.Readlink(name); err == nil {
+			f.add("Links", f.h.Root.Name(name), target, "readlink")
+		}
+	}
 }
 
 func (f *facts) add(group, name, value, source string) {

@@ -133,7 +133,7 @@ func TestSecretsOfTheKernelsCommandLineAreMasked(t *testing.T) {
 	if strings.Contains(line, "S3cret") || strings.Count(line, "[masked ") != 2 || !strings.HasPrefix(line, "root=/dev/vda ip=10.0.0.2:h rd.iscsi.password=[") {
 		t.Errorf("command line = %q", line)
 	}
-	if want := []string{"2 secrets of the kernel's command line are masked."}; !slices.Equal(out.notes, want) {
-		t.Errorf("notes = %q, want %q", out.notes, want)
+	if want := []string{"2 secrets of the kernel's command line are masked."}; len(out.notes) == 0 || !slices.Equal(out.notes[:1], want) {
+		t.Errorf("notes = %q, want %q first", out.notes, want)
 	}
 }
