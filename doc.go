@@ -50,6 +50,7 @@
 //	internal/audit             the Merkle log
 //	internal/origin            which base URL and which address a request came by
 //	internal/command           commands: flags, environment, file
+//	internal/limit             how many calls a caller may make
 //
 //	client                     the public Go client
 package swab
