@@ -25,7 +25,7 @@ var floors = []struct {
 }{
 	{"ground", []string{
 		"internal/fault", "internal/canon", "internal/dsse", "internal/dpop", "internal/catalog", "internal/device", "internal/keys",
-		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/origin", "internal/command", "internal/limit", "client",
+		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/odata", "internal/origin", "internal/command", "internal/limit", "client",
 	}, true},
 	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/vault", "internal/collect"}, true},
 	{"doors", []string{
@@ -77,6 +77,7 @@ var agentModules = []string{
 	"github.com/alecthomas/kong",
 	"github.com/coder/websocket",
 	"github.com/klauspost/compress",
+	"github.com/ulikunitz/xz",
 	"go.yaml.in/yaml/v4",
 	"golang.org/x/mod",
 	"golang.org/x/net",

@@ -17,6 +17,7 @@ import (
 	"swab/internal/collect"
 	"swab/internal/collect/host"
 	"swab/internal/parse/kmodule"
+	"swab/internal/parse/xz"
 	"swab/internal/row"
 )
 
@@ -26,6 +27,7 @@ const (
 	maxUnpacked   = 512 << 20 // bytes that are hashed of an unpacked one
 	maxInMemory   = 16 << 20  // bytes of an unpacked one that are looked into
 	maxDep        = 8 << 20   // modules.dep
+	maxXZ         = 8 << 20   // dictionary of one packed by xz; the kernel's build takes 1 MiB
 	maxWalked     = 50_000    // entries of the walk
 )
 
@@ -172,8 +174,6 @@ func (f *moduleFiles) read(ctx context.Context, m *row.Module, file *host.File) 
 	return inner
 }
 
-var errXZ = errors.New("compressed by xz, which this program does not unpack: only the packed file was hashed")
-
 // unpacker is what unpacks a module file, by its name; nil where it is not packed.
 func unpacker(name string, r io.Reader) (io.ReadCloser, error) {
 	switch path.Ext(name) {
@@ -186,7 +186,11 @@ func unpacker(name string, r io.Reader) (io.ReadCloser, error) {
 		}
 		return d.IOReadCloser(), nil
 	case ".xz":
-		return nil, errXZ
+		x, err := xz.NewReader(r, maxXZ)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(x), nil
 	}
 	return nil, nil
 }

@@ -68,6 +68,9 @@ func (modules) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 		out.Missing("/sys/module", sysErr)
 	}
 	if len(rows) == 0 && host.Gone(procErr) {
+		if sysErr != nil && !host.Gone(sysErr) {
+			return fmt.Errorf("/proc/modules is not there, and whether modules are loaded can't be told: %w", sysErr)
+		}
 		return fmt.Errorf("the kernel loads no modules: %w", procErr)
 	}
 	for _, m := range rows {
@@ -147,7 +150,10 @@ func inSysfs(ctx context.Context, h *host.Host, out collect.Sink, rows map[strin
 		dir := "module/" + d.Name
 		state, err := attribute(h.Sys, dir+"/initstate")
 		if err != nil {
-			continue // built in, or unloaded meanwhile
+			if !host.Gone(err) { // else it is built in, or was unloaded meanwhile
+				out.Missing("state of a module in /sys/module", err)
+			}
+			continue
 		}
 		m := rows[d.Name]
 		if m == nil {

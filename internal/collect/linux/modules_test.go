@@ -55,6 +55,7 @@ func packed(t *testing.T, s string) (zst, gz string) {
 func TestModulesOfBothListsAreCollectedWithTheirFiles(t *testing.T) {
 	signed, unsigned := moduleFile(t, "signed.ko"), moduleFile(t, "unsigned.ko")
 	zst, gz := packed(t, signed)
+	xzed := moduleFile(t, "signed.ko.xz")
 	const lib = "lib/modules/6.1.0/"
 	h := hosttest.New(t, hosttest.Files{
 		"proc/stat":                 "btime 1\n",
@@ -63,6 +64,7 @@ func TestModulesOfBothListsAreCollectedWithTheirFiles(t *testing.T) {
 squeezed 100 0 - Live 0x0000000000000000
 zipped 100 0 - Live 0x0000000000000000
 xzed 100 0 - Live 0x0000000000000000
+cut 100 0 - Live 0x0000000000000000
 sly 100 0 - Live 0x0000000000000000
 rubbish
 `,
@@ -79,11 +81,13 @@ rubbish
 		"sys/module/hider/refcnt":             "2\n",
 		"sys/module/hider/holders/other":      "",
 		"sys/module/builtin/parameters/x":     "1\n",
-		lib + "modules.dep":                   "kernel/a/plain.ko:\nkernel/a/squeezed.ko.zst: kernel/a/plain.ko\nkernel/a/zipped.ko.gz:\nkernel/a/xzed.ko.xz:\n",
+		lib + "modules.dep":                   "kernel/a/plain.ko:\nkernel/a/squeezed.ko.zst: kernel/a/plain.ko\nkernel/a/zipped.ko.gz:\nkernel/a/xzed.ko.xz:\nkernel/a/cut.ko.xz:\n",
 		lib + "kernel/a/plain.ko":             unsigned,
 		lib + "kernel/a/squeezed.ko.zst":      zst,
 		lib + "kernel/a/zipped.ko.gz":         gz,
-		lib + "kernel/a/xzed.ko.xz":           "\xfd7zXZ\x00",
+		lib + "kernel/a/xzed.ko.xz":           xzed,
+		lib + "kernel/a/cut.ko.xz":            xzed[:len(xzed)/2],
+		"sys/module/cut/initstate":            "live\n",
 		lib + "extra/unregistered/hider.ko":   signed,
 		lib + "kernel/a/notloaded.ko":         unsigned,
 		"lib/modules/5.0.0/kernel/a/plain.ko": "of another kernel",
@@ -99,7 +103,7 @@ rubbish
 				return
 			}
 		}
-	}); !slices.Equal(names, []string{"hider", "plain", "sly", "squeezed", "xzed", "zipped"}) {
+	}); !slices.Equal(names, []string{"cut", "hider", "plain", "sly", "squeezed", "xzed", "zipped"}) {
 		t.Fatalf("modules = %v", names)
 	}
 
@@ -118,14 +122,14 @@ rubbish
 		t.Error(d)
 	}
 
-	for name, file := range map[string]string{"squeezed": zst, "zipped": gz} {
+	for name, file := range map[string]string{"squeezed": zst, "zipped": gz, "xzed": xzed} {
 		m := rows[name]
 		if m.SHA256 != hash(file) || m.InnerSHA256 != hash(signed) || !m.Signed || m.Signer != "Build time key of no one" || m.SignedHash != "sha512" || m.Flag {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
-	if m := rows["xzed"]; m.SHA256 != hash("\xfd7zXZ\x00") || !strings.Contains(m.Note, "xz") {
-		t.Errorf("xz: %+v", m)
+	if m := rows["cut"]; m.SHA256 != hash(xzed[:len(xzed)/2]) || m.InnerSHA256 != "" || m.Signed || !strings.Contains(m.Note, ".xz") {
+		t.Errorf("half of a file of xz: %+v", m)
 	}
 	if m := rows["hider"]; !m.Flag || m.InProc != row.No || m.Size != 4096 || m.RefCount != row.Num(2) || len(m.UsedBy) != 1 || m.Path != "/"+lib+"extra/unregistered/hider.ko" {
 		t.Errorf("a module that is in sysfs alone: %+v", m)
@@ -196,5 +200,28 @@ func TestSecretsAmongModuleParametersAreMasked(t *testing.T) {
 	}
 	if want := "2 secrets among the parameters of modules are masked."; !slices.Contains(out.notes, want) {
 		t.Errorf("notes = %q, want %q", out.notes, want)
+	}
+}
+
+// A list that can't be read is no list without entries.
+func TestListOfModulesThatCannotBeReadIsNoAbsence(t *testing.T) {
+	h := hosttest.New(t, hosttest.Files{"proc/stat": "btime 1\n", "sys/module": "a file in the folder's place"})
+	out := &recorder{}
+	if err := Modules().Collect(t.Context(), h, out); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no list could be read: %v, want why", err)
+	}
+	if out.missing["/sys/module"] == nil {
+		t.Errorf("misses: %v", out.missing)
+	}
+
+	h = hosttest.New(t, hosttest.Files{"proc/modules": "plain 100 1 - Live 0x0000000000000000\n", "sys/module": "", "sys/x": ""})
+	if m := rowsOf[row.Module](gather(t, Modules(), h), "modules")[0]; m.InProc != row.Yes || m.InSys != "" || strings.Contains(m.Note, "may hide") {
+		t.Errorf("where one list can't be read, the module is told to hide from it: %+v", m)
+	}
+
+	h = hosttest.New(t, hosttest.Files{"proc/modules": "", "sys/module/odd/initstate/": ""})
+	out = gather(t, Modules(), h)
+	if out.missing["state of a module in /sys/module"] == nil {
+		t.Errorf("a module whose state can't be read is passed over: %v", out.missing)
 	}
 }
