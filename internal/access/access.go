@@ -1,72 +1,142 @@
-// Package access is what administrators do about who may come in: here are the
-// operations on enrolment tokens, by which devices join a tenant.
+// Package access is what administrators do about who may come in: the
+// operations on applications and what they prove themselves by, on enrolment
+// tokens, by which devices join a tenant, on tenants, and the revocation of a
+// device.
 //
 // As everywhere in the core, an operation takes its caller, asks for the
 // permission first, and is an entry in the tenant's audit log, done or refused:
-// a deed in the transaction that does it. Package auth says what a caller and a
-// token are; it decides nothing about them.
+// a deed in the transaction that does it. What a caller sends with it comes last,
+// from a function, so that who may not do a thing is told that and nothing else.
+// Package auth says what a caller and a token are; it decides nothing about them.
+//
+// Nothing is undone here. What was revoked stays revoked and stays in the lists,
+// since the audit log and old packages speak of it; a new one takes its place.
+// A secret is made here, never chosen, and told once, by the operation that makes
+// it: the store has its hash.
+//
+// Tenants are apart. What is another tenant's is answered as what is not there.
+// Only the tenants themselves are seen, made and revoked across: by the
+// administrators of one of them, the installation's first, called home.
 package access
 
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"swab/internal/audit"
 	"swab/internal/auth"
+	"swab/internal/device"
 	"swab/internal/fault"
 )
 
-// Records is where the register is kept; *store.Store satisfies it.
+// Records is where the register is kept; *store.Store satisfies it. Whatever
+// changes something records its entry in the same transaction. What is not
+// there, or another tenant's, is fault.NotFound. What is revoked already is
+// returned as it is, and nothing is recorded.
 type Records interface {
 	auth.Recorder
 
+	// Apps returns the tenant's applications, the oldest first.
+	Apps(ctx context.Context, tenant string) ([]auth.App, error)
+	App(ctx context.Context, tenant, id string) (auth.App, error)
+	AddApp(ctx context.Context, app auth.App, e audit.Entry) error
+
+	// ChangeApp applies change to an application in one transaction, alone among
+	// the changes of the tenant's applications, and records the entries that it
+	// returns. others are the tenant's other applications that may administer and
+	// are not revoked. An error of change leaves everything as it was, and comes
+	// back as it is.
+	ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others []auth.App) (auth.App, []audit.Entry, error)) (auth.App, error)
+
 	// Enrollments returns the tenant's enrolment tokens, without their hashes.
 	Enrollments(ctx context.Context, tenant string) ([]auth.Enrollment, error)
-
-	// RevokeEnrollment revokes a token and records e, in one transaction. What
-	// is revoked already is returned as it is, and nothing is recorded; what is
-	// not there is fault.NotFound.
+	AddEnrollment(ctx context.Context, e auth.Enrollment, entry audit.Entry) error
 	RevokeEnrollment(ctx context.Context, tenant, id string, e audit.Entry) (auth.Enrollment, error)
+
+	// Tenants returns all tenants, the oldest first.
+	Tenants(ctx context.Context) ([]auth.Tenant, error)
+	Tenant(ctx context.Context, id string) (auth.Tenant, error)
+
+	// AddTenant makes a tenant with its first application and enrolment token,
+	// begins its log with entries, and records e in the log of the tenant by. A
+	// name that another tenant has is fault.InvalidInput.
+	AddTenant(ctx context.Context, by string, e audit.Entry, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error
+
+	// RevokeTenant records e in the log of the tenant by and in the tenant's own.
+	RevokeTenant(ctx context.Context, by, id string, e audit.Entry) (auth.Tenant, error)
+
+	// DeviceIDs returns ids of the tenant's devices in their order, those after
+	// the one given, at most so many.
+	DeviceIDs(ctx context.Context, tenant string, after device.ID, most int) ([]device.ID, error)
+	RevokeDevice(ctx context.Context, tenant string, id device.ID, e audit.Entry) (device.Device, error)
+}
+
+// Waker says "look again" to whoever holds the device's connection.
+type Waker interface {
+	Wake(device.ID)
 }
 
 // Register is the list of those who may come in.
 type Register struct {
 	Records Records
+	Bus     Waker
+	Home    string // id of the tenant whose administrators make and revoke tenants
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
 
 func (r *Register) guard() auth.Guard { return auth.Guard{Records: r.Records, Now: r.Now} }
 
-// Enrollments returns the tenant's enrolment tokens in the order of their ids,
-// also those that admit nobody any more. No answer has a token or its hash.
-func (r *Register) Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error) {
-	if err := r.guard().Permit(ctx, who, audit.ActReadEnrollment, who.Tenant, auth.Administer); err != nil {
-		return nil, err
-	}
-	return r.Records.Enrollments(ctx, who.Tenant)
+// now is the time as it is kept.
+func (r *Register) now() time.Time { return r.Now().UTC().Truncate(100 * time.Nanosecond) }
+
+// done is the entry of a deed.
+func (r *Register) done(who auth.Caller, act audit.Act, object, detail string) audit.Entry {
+	return audit.NewEntry(r.Now(), audit.Leaf{Act: act, Object: object, Result: audit.Done, Detail: detail}, who.Hidden(""))
 }
 
-// RevokeEnrollment makes an enrolment token worthless for good. Devices that
-// joined by it stay; a second time changes nothing and is no mistake.
-func (r *Register) RevokeEnrollment(ctx context.Context, who auth.Caller, id string) (auth.Enrollment, error) {
-	if err := r.guard().Permit(ctx, who, audit.ActRevokeEnrollment, audit.Clip(id), auth.Administer); err != nil {
-		return auth.Enrollment{}, err
-	}
-	if id != audit.Clip(id) { // no token has such an id, and a message must not repeat it
-		return auth.Enrollment{}, r.refuse(ctx, who, id, fault.NotFound.Errorf(nil, "Enrolment token %s was not found", audit.Clip(id)))
-	}
-	e, err := r.Records.RevokeEnrollment(ctx, who.Tenant, id, audit.NewEntry(r.Now(), audit.Leaf{
-		Act: audit.ActRevokeEnrollment, Object: id, Result: audit.Done,
-	}, who.Hidden("")))
-	if err != nil {
-		return auth.Enrollment{}, r.refuse(ctx, who, id, err)
-	}
-	r.Logger.InfoContext(ctx, "enrolment token revoked", "enrollment", e.ID, "caller", who.ID, "correlation", who.Correlation)
-	return e, nil
+// refuse records that an operation was refused because of cause, and returns
+// cause.
+func (r *Register) refuse(ctx context.Context, who auth.Caller, act audit.Act, object string, cause error) error {
+	return r.guard().Refuse(ctx, who, audit.Leaf{Act: act, Object: audit.Clip(object)}, "", cause)
 }
 
-func (r *Register) refuse(ctx context.Context, who auth.Caller, id string, cause error) error {
-	return r.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActRevokeEnrollment, Object: audit.Clip(id)}, "", cause)
+// permit is nil if who may administer.
+func (r *Register) permit(ctx context.Context, who auth.Caller, act audit.Act, object string) error {
+	return r.guard().Permit(ctx, who, act, audit.Clip(object), auth.Administer)
+}
+
+// named refuses an id that nothing can have, and that a message must not repeat.
+func named(what, id string) error {
+	if id != audit.Clip(id) {
+		return fault.NotFound.Errorf(nil, "%s %s was not found", what, audit.Clip(id))
+	}
+	return nil
+}
+
+// MaxName bounds what an administrator calls a thing, in characters.
+const MaxName = 200
+
+// title refuses a name that can't be kept and shown.
+func title(what, name string, needed bool) error {
+	switch {
+	case needed && name == "":
+		return fault.MissingParameter.Errorf(nil, "%s is missing", what)
+	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxName || strings.ContainsFunc(name, unicode.IsControl):
+		return fault.InvalidInput.Errorf(nil, "%s has over %d characters, or control characters", what, MaxName)
+	}
+	return nil
+}
+
+// firmFor bounds a write that no longer hangs on its caller.
+const firmFor = 30 * time.Second
+
+// firm is a context for a write that others must be told of: a caller who goes
+// away in the middle must not take the wake-up along.
+func firm(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), firmFor)
 }

@@ -30,13 +30,15 @@ const (
 	ActDenied  Act = "access.denied"   // 401s of one caller in one minute; Detail: how many
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
 	ActKey     Act = "key.make"        // a server key was made or succeeded; Object: its id, Detail: its purpose
-	ActApp     Act = "app.create"      // an application was made; Object: its id
+	ActApp     Act = "app.create"      // an application was made; Object: its id, Detail: what it may do
 	ActRead    Act = "audit.read"      // the log was read by a person or program
 
 	// Reads of these are no entries; only a refused one is.
 	ActReadAction     Act = "action.read"
 	ActReadDevice     Act = "device.read"
 	ActReadEnrollment Act = "enrollment.read"
+	ActReadApp        Act = "app.read"
+	ActReadTenant     Act = "tenant.read"
 	ActForeign        Act = "device.foreign" // a device named an action or upload that is not its own
 	ActTwice          Act = "device.twice"   // two live agents hold one device's key
 
@@ -44,6 +46,19 @@ const (
 
 	ActCreateEnrollment Act = "enrollment.create" // an enrolment token was made; Object: its id
 	ActRevokeEnrollment Act = "enrollment.revoke" // an enrolment token was revoked; Object: its id
+	ActRevokeDevice     Act = "device.revoke"     // a device was revoked; Object: its id
+
+	// What an application may prove itself by. Object: the application, Detail: the
+	// credential's id.
+	ActRevokeApp         Act = "app.revoke" // and all of it is worth nothing any more; no Detail
+	ActAddSecret         Act = "app.secret.add"
+	ActRemoveSecret      Act = "app.secret.remove"
+	ActAddCertificate    Act = "app.certificate.add"
+	ActRemoveCertificate Act = "app.certificate.remove"
+
+	// Object: the tenant. A revocation is in the tenant's own log as well.
+	ActCreateTenant Act = "tenant.create"
+	ActRevokeTenant Act = "tenant.revoke"
 )
 
 // Results of an act.

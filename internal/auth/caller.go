@@ -21,6 +21,9 @@ const (
 	Administer       = "Swab.Administer"
 )
 
+// Permissions lists those that an application can hold.
+var Permissions = []string{CollectForensics, ReadAll, ReadWriteAll, Administer}
+
 // Kind is what sort of caller it is.
 type Kind string
 

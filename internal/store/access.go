@@ -30,15 +30,19 @@ func (s *Store) CreateTenant(ctx context.Context, tenant auth.Tenant, e audit.En
 // it or nothing.
 func (s *Store) Found(ctx context.Context, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
 	_, err := write(ctx, s, "create the first tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		if err := t.createTenant(ctx, tenant, entries...); err != nil {
-			return struct{}{}, err
-		}
-		if err := t.createApp(ctx, app); err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, t.createEnrollment(ctx, token)
+		return struct{}{}, t.found(ctx, tenant, app, token, entries...)
 	})
 	return err
+}
+
+func (t *tx) found(ctx context.Context, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
+	if err := t.createTenant(ctx, tenant, entries...); err != nil {
+		return err
+	}
+	if err := t.createApp(ctx, app); err != nil {
+		return err
+	}
+	return t.createEnrollment(ctx, token)
 }
 
 func (t *tx) createTenant(ctx context.Context, tenant auth.Tenant, entries ...audit.Entry) error {
@@ -124,36 +128,52 @@ func (t *tx) addCertificate(ctx context.Context, tenant, app string, c auth.Cert
 	return nil
 }
 
-// App returns an application with its secrets and certificates, or fault.NotFound.
+const selectApps = `SELECT a.tenant, a.id, a.name, a.roles, a.created, a.revoked OR t.revoked
+	FROM apps a JOIN tenants t ON t.id = a.tenant WHERE a.tenant = ?`
+
+func scanApp(r row) (a auth.App, err error) {
+	err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created}, &a.Revoked)
+	return a, err
+}
+
+// App returns an application with its secrets and certificates, or
+// fault.NotFound. One of a revoked tenant is revoked.
 func (s *Store) App(ctx context.Context, tenant, id string) (auth.App, error) {
 	return read(ctx, s, "application "+id, func(ctx context.Context, c *conn) (auth.App, error) {
-		app, err := one(ctx, c, func(r row) (a auth.App, err error) {
-			err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created}, &a.Revoked)
-			return a, err
-		}, "SELECT tenant, id, name, roles, created, revoked FROM apps WHERE tenant = ? AND id = ?", tenant, id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return app, fault.NotFound.Errorf(err, "Application %s was not found", id)
-		}
-		if err != nil {
-			return app, err
-		}
-		app.Secrets, err = all(ctx, c, func(r row) (k auth.Secret, err error) {
-			var hash []byte
-			if err := r.Scan(&k.ID, &k.Name, &hash, when{&k.Created}, when{&k.Expires}); err != nil {
-				return k, err
-			}
-			if copy(k.Hash[:], hash) != len(k.Hash) || len(hash) != len(k.Hash) {
-				return k, fmt.Errorf("secret %s: its hash has %d bytes", k.ID, len(hash))
-			}
-			return k, nil
-		}, "SELECT id, name, hash, created, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
-		if err != nil {
-			return app, err
-		}
-		app.Certificates, err = all(ctx, c, func(r row) (k auth.Certificate, err error) {
-			err = r.Scan(&k.ID, &k.Name, &k.DER, when{&k.Created}, when{&k.Expires})
-			return k, err
-		}, "SELECT id, name, der, created, expires FROM app_certificates WHERE tenant = ? AND app = ? ORDER BY id", tenant, id)
-		return app, err
+		return appOf(ctx, c, tenant, id)
 	})
+}
+
+func appOf(ctx context.Context, c *conn, tenant, id string) (auth.App, error) {
+	app, err := one(ctx, c, scanApp, selectApps+" AND a.id = ?", tenant, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return app, fault.NotFound.Errorf(err, "Application %s was not found", id)
+	}
+	if err != nil {
+		return app, err
+	}
+	return withCredentials(ctx, c, app)
+}
+
+// withCredentials is app with its secrets and certificates.
+func withCredentials(ctx context.Context, c *conn, app auth.App) (auth.App, error) {
+	var err error
+	app.Secrets, err = all(ctx, c, func(r row) (k auth.Secret, err error) {
+		var hash []byte
+		if err := r.Scan(&k.ID, &k.Name, &hash, when{&k.Created}, when{&k.Expires}); err != nil {
+			return k, err
+		}
+		if copy(k.Hash[:], hash) != len(k.Hash) || len(hash) != len(k.Hash) {
+			return k, fmt.Errorf("secret %s: its hash has %d bytes", k.ID, len(hash))
+		}
+		return k, nil
+	}, "SELECT id, name, hash, created, expires FROM app_secrets WHERE tenant = ? AND app = ? ORDER BY id", app.Tenant, app.ID)
+	if err != nil {
+		return app, err
+	}
+	app.Certificates, err = all(ctx, c, func(r row) (k auth.Certificate, err error) {
+		err = r.Scan(&k.ID, &k.Name, &k.DER, when{&k.Created}, when{&k.Expires})
+		return k, err
+	}, "SELECT id, name, der, created, expires FROM app_certificates WHERE tenant = ? AND app = ? ORDER BY id", app.Tenant, app.ID)
+	return app, err
 }

@@ -10,8 +10,11 @@ import (
 	"swab/internal/fault"
 )
 
-const deviceColumns = `tenant, id, keys, statements, name, system, platform, version, build, arch, boot_id,
-	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, value, risk, exposure, aad_device, first_seen, last_seen, revoked`
+const (
+	deviceColumns = deviceTraits + ", revoked"
+	deviceTraits  = `tenant, id, keys, statements, name, system, platform, version, build, arch, boot_id,
+	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, value, risk, exposure, aad_device, first_seen, last_seen`
+)
 
 func scanDevice(r row) (d device.Device, err error) {
 	f := &d.Facts
@@ -63,7 +66,7 @@ func (s *Store) Device(ctx context.Context, tenant string, id device.ID) (device
 
 // DeviceByID returns a device of whichever tenant it is in, or fault.NotFound.
 // It is for those to whom the device has proved its key, not for callers who
-// belong to a tenant.
+// belong to a tenant. A device of a revoked tenant is revoked.
 func (s *Store) DeviceByID(ctx context.Context, id device.ID) (device.Device, error) {
 	return read(ctx, s, "device "+string(id), func(ctx context.Context, c *conn) (device.Device, error) {
 		d, err := deviceByID(ctx, c, id)
@@ -75,7 +78,8 @@ func (s *Store) DeviceByID(ctx context.Context, id device.ID) (device.Device, er
 }
 
 func deviceByID(ctx context.Context, c *conn, id device.ID) (device.Device, error) {
-	return one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE id = ?", id)
+	return one(ctx, c, scanDevice, "SELECT "+deviceTraits+`, revoked OR (SELECT t.revoked FROM tenants t WHERE t.id = devices.tenant)
+		FROM devices WHERE id = ?`, id)
 }
 
 // maxFound is the most devices that FindDevices returns.

@@ -82,12 +82,16 @@ type admission struct {
 func (s *Store) usable(ctx context.Context, t *tx, hash [sha256.Size]byte) (auth.Enrollment, error) {
 	e, err := one(ctx, t.conn, scanEnrollment,
 		"SELECT "+enrollmentColumns+" FROM enrollments WHERE hash = ?"+t.dialect.lockRow, hash[:])
+	withdrawn := false
+	if err == nil {
+		withdrawn, err = one(ctx, t.conn, value[bool], "SELECT revoked FROM tenants WHERE id = ?"+t.dialect.lockRow, e.Tenant)
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return e, fault.Unauthorized.Errorf(err, "The enrolment token is not known here; check it, and the server it is for")
 	case err != nil:
 		return e, err
-	case e.Revoked:
+	case e.Revoked || withdrawn:
 		return e, fault.Unauthorized.Errorf(nil, "The enrolment token was revoked; ask for another")
 	case !e.Expires.IsZero() && !s.now().Before(e.Expires):
 		return e, fault.Unauthorized.Errorf(nil, "The enrolment token expired; ask for another")

@@ -79,3 +79,16 @@ func (s *Store) RevokeEnrollment(ctx context.Context, tenant, id string, e audit
 		return token, err
 	})
 }
+
+// AddEnrollment keeps a new enrolment token as CreateEnrollment does, and
+// records entry.
+func (s *Store) AddEnrollment(ctx context.Context, e auth.Enrollment, entry audit.Entry) error {
+	_, err := write(ctx, s, "create enrolment token "+e.ID, func(ctx context.Context, t *tx) (struct{}, error) {
+		if err := t.createEnrollment(ctx, e); err != nil {
+			return struct{}{}, err
+		}
+		_, _, err := t.record(ctx, e.Tenant, entry)
+		return struct{}{}, err
+	})
+	return err
+}
