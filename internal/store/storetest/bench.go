@@ -25,6 +25,9 @@ func Bench(b *testing.B, open func(testing.TB) *store.Store) {
 	for _, n := range Callers {
 		b.Run(fmt.Sprintf("ChangeAction/callers=%d", n), func(b *testing.B) { benchChange(b, open(b), n) })
 	}
+	for _, n := range Callers {
+		b.Run(fmt.Sprintf("Take/callers=%d", n), func(b *testing.B) { benchTake(b, open(b), n) })
+	}
 	b.Run("Lists", func(b *testing.B) { benchLists(b, open(b)) })
 	b.Run("Prove", func(b *testing.B) { benchProve(b, open(b)) })
 }

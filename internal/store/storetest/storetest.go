@@ -63,6 +63,10 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"OneUploadIsSealed", oneUploadIsSealed},
 		{"AttemptHasOneUpload", attemptHasOneUpload},
 		{"UploadsOfCancelledActionsAreFound", uploadsOfCancelledActionsAreFound},
+		{"LedgersAreKept", ledgersAreKept},
+		{"ChangesOfALedgerFollowOneAnother", changesOfALedgerFollow},
+		{"OldLedgersAreForgotten", oldLedgersAreForgotten},
+		{"TwoNodesKeepOneLimit", twoNodesKeepOneLimit},
 		{"EndedContextDoesNothing", endedContext},
 		{"ClosedStoreRefuses", closedStore},
 	} {
