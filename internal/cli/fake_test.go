@@ -94,7 +94,7 @@ type fixture struct {
 	receipt []byte
 }
 
-type row struct {
+type shown struct {
 	PID  int    `json:"process.pid" csv:"PID"`
 	Name string `json:"process.name" csv:"Name"`
 }
@@ -140,11 +140,11 @@ func packageOf(plan catalog.Plan, commitment, checkpoint string) []byte {
 			line.Outcome, line.Cause, line.Code = evidence.Denied, "permission denied", 13
 		}
 		for _, name := range item.Tables {
-			t := w.Table(item.Name, item.Path(name), row{})
-			must(t.Append(row{1, "init"}))
+			t := w.Table(item.Name, item.Path(name), shown{})
+			must(t.Append(shown{1, "init"}))
 			if name == "processes" {
-				must(t.Append(row{666, "evil\x1b]0;x\a\u202ecod.exe"}))
-				must(t.Append(row{667, "=cmd|' /C calc'!A0"}))
+				must(t.Append(shown{666, "evil\x1b]0;x\a\u202ecod.exe"}))
+				must(t.Append(shown{667, "=cmd|' /C calc'!A0"}))
 			}
 			res, err := t.Close()
 			must(err)

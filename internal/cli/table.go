@@ -1,18 +1,19 @@
 package cli
 
 import (
+	"bufio"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
+	"swab/internal/catalog"
 	"swab/internal/command"
 	"swab/internal/evidence"
+	"swab/internal/row"
 )
 
 type showPackage struct {
@@ -132,73 +133,37 @@ func tableOf(p *evidence.Package, name string) (evidence.Listing, error) {
 	}
 }
 
-// writeCSV writes a table as CSV: the package's own, where it has one, else one
-// made of the rows, whose columns are the rows' keys in order of the alphabet.
+// writeCSV writes a table as CSV: the package's own, where it has one, else the
+// one that it would have had, made of the rows.
 func writeCSV(w io.Writer, p *evidence.Package, t evidence.Listing) error {
 	w = safeText{w}
-	if t.CSV != "" {
-		r, err := p.Entry(t.CSV)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		_, err = io.Copy(w, r)
+	if t.CSV == "" {
+		out := bufio.NewWriterSize(w, 64<<10)
+		err := p.WriteTwin(out, t, sampleOf(t.Path))
+		return errors.Join(out.Flush(), err) // the rows before an error are good
+	}
+	r, err := p.Entry(t.CSV)
+	if err != nil {
 		return err
 	}
-	columns := map[string]bool{}
-	for row, err := range p.Rows(t) {
-		if err != nil {
-			return err
-		}
-		for key := range row {
-			columns[key] = true
-		}
-	}
-	var names []string
-	for key := range columns {
-		names = append(names, key)
-	}
-	slices.Sort(names)
-	out := csv.NewWriter(w)
-	out.UseCRLF = true
-	if err := out.Write(names); err != nil {
-		return err
-	}
-	for row, err := range p.Rows(t) {
-		if err != nil {
-			return err
-		}
-		cells := make([]string, len(names))
-		for i, key := range names {
-			cells[i] = cell(row[key])
-		}
-		if err := out.Write(cells); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
 }
 
-// cell is a value as a cell: what a spreadsheet would take for a formula gets an
-// apostrophe before it.
-func cell(v any) string {
-	var s string
-	switch v := v.(type) {
-	case nil:
-	case json.Number:
-		return v.String()
-	case string:
-		s = v
-	default:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return ""
+// sampleOf is of the row type of the table that stands at a path in packages;
+// nil where no release has one there.
+func sampleOf(path string) any {
+	for _, c := range catalog.Releases() {
+		for _, plan := range c.Plans {
+			for _, item := range plan.Items {
+				for _, table := range item.Tables {
+					if sample, ok := row.Sample(item.Name, table); ok && item.Path(table) == path {
+						return sample
+					}
+				}
+			}
 		}
-		s = string(b)
 	}
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+	return nil
 }
