@@ -3,17 +3,18 @@ package row
 import "net/netip"
 
 // Socket is a row of active_connections and of listening: one socket of IPv4 or
-// IPv6. On Linux it comes from sock_diag, where that can't be asked from
+// IPv6, or one between a virtual machine and its host (vsock), which has context
+// ids in place of addresses. On Linux it comes from sock_diag, where that can't be asked from
 // /proc/PID/net, which knows less (Source says which it was).
 //
 // An address of IPv4 that an IPv6 socket holds is shown as IPv4, as it went over
 // the wire; Network is then still ipv6.
 type Socket struct {
-	Transport  string     `json:"network.transport" csv:"Proto"` // tcp, mptcp, udp, udplite, dccp, sctp, raw, icmp
-	LocalIP    netip.Addr `json:"source.ip" csv:"Local Address"` // unspecified: any
-	LocalPort  uint16     `json:"source.port" csv:"Local Port"`  // of a raw socket: the protocol it takes
+	Transport  string     `json:"network.transport" csv:"Proto"`          // tcp, mptcp, udp, udplite, dccp, sctp, raw, icmp; vsock_stream, vsock_dgram, vsock_seqpacket
+	LocalIP    netip.Addr `json:"source.ip,omitzero" csv:"Local Address"` // unspecified: any
+	LocalPort  uint32     `json:"source.port" csv:"Local Port"`           // of a raw socket: the protocol it takes
 	RemoteIP   netip.Addr `json:"destination.ip,omitzero" csv:"Foreign Address"`
-	RemotePort uint16     `json:"destination.port,omitzero" csv:"Foreign Port"`
+	RemotePort uint32     `json:"destination.port,omitzero" csv:"Foreign Port"`
 	State      string     `json:"swab.socket.state" csv:"State"`  // as netstat has them: ESTABLISHED, LISTEN …; UNCONN: bound, no peer
 	PID        int        `json:"process.pid,omitzero" csv:"PID"` // the lowest of Owners; 0: none
 	Process    string     `json:"process.name,omitzero" csv:"Process"`
@@ -22,7 +23,9 @@ type Socket struct {
 	Own        bool       `json:"swab.own,omitzero" csv:"Agent's own"` // the agent holds it
 	UID        string     `json:"user.id,omitzero" csv:"UID"`          // of who made it; "" where the kernel no longer knows, or does not yet
 	User       string     `json:"user.name,omitzero" csv:"User"`
-	Network    string     `json:"network.type" csv:"Family"` // ipv4, ipv6
+	Network    string     `json:"network.type" csv:"Family"`               // ipv4, ipv6, vsock
+	LocalCID   string     `json:"swab.vsock.cid,omitzero" csv:"Local CID"` // of vsock: the machine; 2 is the host, 1 this one; "any"
+	RemoteCID  string     `json:"swab.vsock.peer_cid,omitzero" csv:"Foreign CID"`
 	NetNS      uint64     `json:"swab.netns.inode" csv:"Network namespace"`
 	Interface  string     `json:"swab.interface.name,omitzero" csv:"Interface"`    // that it is bound to; "#3" where its name is not known
 	RecvQueue  uint32     `json:"swab.socket.receive_queue,omitzero" csv:"Recv-Q"` // bytes; of LISTEN: connections not accepted yet
@@ -76,11 +79,13 @@ type UnixSocket struct {
 }
 
 // PacketSocket is a row of packet: something that reads raw frames, as sniffers
-// and backdoors that wait for a magic packet do.
+// and backdoors that wait for a magic packet do. A socket of AF_XDP takes them off a
+// queue of an interface, before every filter of the kernel.
 type PacketSocket struct {
-	Type         string   `json:"swab.socket.type" csv:"Type"`         // raw, dgram
-	Protocol     string   `json:"network.protocol" csv:"Protocol"`     // EtherType: "0x0003 all", "0x0800 IPv4"
-	Interface    string   `json:"swab.interface.name" csv:"Interface"` // "*": all
+	Type         string   `json:"swab.socket.type" csv:"Type"`              // raw, dgram, xdp
+	Protocol     string   `json:"network.protocol,omitzero" csv:"Protocol"` // EtherType: "0x0003 all", "0x0800 IPv4"
+	Interface    string   `json:"swab.interface.name" csv:"Interface"`      // "*": all; "" of one of AF_XDP that is not bound
+	Queue        Number   `json:"swab.packet.queue,omitzero" csv:"Queue"`   // of the interface, that one of AF_XDP takes
 	PID          int      `json:"process.pid,omitzero" csv:"PID"`
 	Process      string   `json:"process.name,omitzero" csv:"Process"`
 	Owners       []string `json:"swab.socket.owners,omitzero" csv:"Owners"`

@@ -19,7 +19,7 @@ import (
 // test ends.
 type elsewhere struct {
 	inode uint64
-	port  uint16
+	port  uint32
 }
 
 // unshare makes a network namespace on a thread of its own, brings its loopback
@@ -79,7 +79,7 @@ func listenElsewhere(t *testing.T, stop chan struct{}) (elsewhere, error) {
 		return elsewhere{}, err
 	}
 	go func() { <-stop; f.Close() }()
-	return elsewhere{inode, uint16(l.Addr().(*net.TCPAddr).Port)}, nil
+	return elsewhere{inode, uint32(l.Addr().(*net.TCPAddr).Port)}, nil
 }
 
 func loopbackUp() error {

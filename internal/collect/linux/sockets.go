@@ -37,7 +37,9 @@ const maxSockets = 100_000
 //
 // A protocol that the kernel lacks answers ENOENT: that is no failure. A protocol
 // whose module (tcp_diag and its like) is not loaded is not asked for, since the
-// kernel would run modprobe to load it; a note names those. Sockets come and go between the reading of
+// kernel would run modprobe to load it; a note names those. Sockets of AF_VSOCK
+// and AF_XDP have no table in /proc: where the kernel has some and they can't be
+// asked for, that is a miss. Sockets come and go between the reading of
 // descriptors and that of sockets, so a socket without an owner is a question,
 // not yet a finding, and its note says so.
 func Sockets() collect.Collector { return sockets{} }
@@ -49,7 +51,7 @@ func (sockets) Spec() collect.Spec {
 		Item: "linux.sockets",
 		Source: []string{
 			"netlink sock_diag", "/proc/PID/fd", "/proc/PID/ns/net",
-			"/proc/PID/net/{tcp,udp,udplite,raw,icmp}{,6}", "/proc/PID/net/{unix,packet,netlink}",
+			"/proc/PID/net/{tcp,udp,udplite,raw,icmp}{,6}", "/proc/PID/net/{unix,packet,netlink,protocols}",
 		},
 		Timeout: 20 * time.Second,
 	}
@@ -147,6 +149,8 @@ type socketRun struct {
 	unix    list[sockdiag.Unix]
 	packet  list[sockdiag.Packet]
 	netlink list[sockdiag.Netlink]
+	vsock   list[sockdiag.Vsock]
+	xdp     list[sockdiag.XDP]
 }
 
 func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) error {
@@ -163,7 +167,9 @@ func (sockets) Collect(ctx context.Context, h *host.Host, out collect.Sink) erro
 		owners: ps.Owners, mine: map[uint64]bool{}, users: userNames(h), diag: findDiagModules(h),
 	}
 	r.inet.take, r.unix.take, r.packet.take, r.netlink.take = ps.Take, ps.Take, ps.Take, ps.Take
+	r.vsock.take, r.xdp.take = ps.Take, ps.Take
 	found.tell(out)
+	r.veiled = ps.Left > 0
 	for _, p := range ps.List {
 		// The kernel asks for the same right before it tells either.
 		for _, err := range []error{p.FDsErr, p.NetNSErr} {
@@ -217,6 +223,9 @@ func (r *socketRun) namespace(ctx context.Context, i int) (bool, error) {
 		}
 	}
 	if err := r.dumpOthers(ctx, c, i); err != nil {
+		return true, err
+	}
+	if err := r.dumpVirtual(ctx, c, i); err != nil {
 		return true, err
 	}
 	return true, r.interfaceNames(ctx, i)
@@ -323,6 +332,9 @@ func (r *socketRun) dumpOthers(ctx context.Context, c *conn, i int) error {
 func (r *socketRun) interfaceNames(ctx context.Context, i int) error {
 	needed := false
 	for k := range r.inet.all() {
+		needed = needed || int(k.ns) == i && k.sock.Interface != 0
+	}
+	for k := range r.xdp.all() {
 		needed = needed || int(k.ns) == i && k.sock.Interface != 0
 	}
 	for k := range r.packet.all() {

@@ -15,7 +15,11 @@ func (r *socketRun) tables(i int) bool {
 	}
 	any = r.unixTable(i) || any
 	any = r.packetTable(i) || any
-	return r.netlinkTable(i) || any
+	any = r.netlinkTable(i) || any
+	for _, f := range virtualFamilies {
+		r.notLookedAt(i, f, "it has no table in /proc")
+	}
+	return any
 }
 
 func (r *socketRun) inetTable(i, proto int) bool {

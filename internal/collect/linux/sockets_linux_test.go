@@ -2,13 +2,19 @@ package linux
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"runtime"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"swab/internal/collect"
 	"swab/internal/collect/host"
 	"swab/internal/collect/linux/proctable"
+	"swab/internal/row"
 )
 
 // counter is a sink that counts rows and keeps none.
@@ -120,3 +126,52 @@ func TestNoThreadIsLeftBehindInANamespace(t *testing.T) {
 }
 
 var _ collect.Sink = (*counter)(nil)
+
+// A socket of AF_VSOCK that listens is a row with its process, or the ledger says
+// that such sockets were not looked at: one or the other on every kernel.
+func TestVsockSocketIsARowOrAMiss(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		if out := gather(t, Sockets(), running(t)); out.missing["AF_VSOCK sockets"] != nil {
+			t.Errorf("a kernel without AF_VSOCK: %v", out.missing)
+		}
+		return
+	}
+	if err == nil {
+		t.Cleanup(func() { unix.Close(fd) })
+		err = errors.Join(unix.Bind(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_ANY, Port: unix.VMADDR_PORT_ANY}), unix.Listen(fd, 1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := bound.(*unix.SockaddrVM).Port
+	out := gather(t, Sockets(), running(t))
+	found := slices.ContainsFunc(rowsOf[row.Socket](out, "listening"), func(s row.Socket) bool {
+		return s.Transport == "vsock_stream" && s.LocalPort == port && s.PID == os.Getpid() && s.State == "LISTEN"
+	})
+	if missed := out.missing["AF_VSOCK sockets"] != nil; found == missed {
+		t.Errorf("port %d: a row %v, a miss %v (%v)", port, found, missed, out.missing)
+	}
+}
+
+// So it is with AF_XDP, whose sockets the kernel counts.
+func TestXDPSocketIsARowOrAMiss(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		t.Cleanup(func() { unix.Close(fd) })
+	} else if !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EPERM) {
+		t.Fatal(err)
+	}
+	made := err == nil
+	out := gather(t, Sockets(), running(t))
+	found := slices.ContainsFunc(rowsOf[row.PacketSocket](out, "packet"), func(s row.PacketSocket) bool {
+		return s.Type == "xdp" && s.PID == os.Getpid()
+	})
+	if missed := out.missing["AF_XDP sockets"] != nil; made && found == missed || !made && found {
+		t.Errorf("a socket made %v: a row %v, a miss %v (%v)", made, found, missed, out.missing)
+	}
+}

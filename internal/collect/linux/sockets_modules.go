@@ -57,17 +57,17 @@ func findDiagModules(h *host.Host) *diagModules {
 
 // may says whether all of the modules are there to answer.
 func (d *diagModules) may(modules ...string) bool {
-	if d.any {
-		return true
-	}
 	for _, m := range modules {
-		if !d.there[m] {
+		if !d.has(m) {
 			d.left[m] = true
 			return false
 		}
 	}
 	return true
 }
+
+// has says whether a module is there to answer.
+func (d *diagModules) has(module string) bool { return d.any || d.there[module] }
 
 // diagOf names the modules that answer for a protocol of inetTables.
 func diagOf(transport string) []string {

@@ -89,7 +89,10 @@ func (r *socketRun) rows(ctx context.Context) error {
 			return err
 		}
 	}
-	if over := r.inet.over + r.unix.over + r.packet.over + r.netlink.over; over > 0 {
+	if err := r.virtualRows(); err != nil {
+		return err
+	}
+	if over := r.inet.over + r.unix.over + r.packet.over + r.netlink.over + r.vsock.over + r.xdp.over; over > 0 {
 		r.out.Truncated(fmt.Sprintf("more than %d sockets of a kind, or more than there is memory for", maxSockets), over, 0)
 	}
 	return nil
@@ -147,7 +150,7 @@ func (r *socketRun) socket(k *kept[sockdiag.Inet]) (row.Socket, bool) {
 	s, t := &k.sock, inetTables[k.proto]
 	out := row.Socket{
 		Transport: t.transport, Network: network(t.family),
-		LocalIP: s.Local.Addr(), LocalPort: s.Local.Port(),
+		LocalIP: s.Local.Addr(), LocalPort: uint32(s.Local.Port()),
 		NetNS: r.spaces[k.ns].inode, Interface: interfaceName(r.names[k.ns], s.Interface),
 		RecvQueue: s.RecvQueue, SendQueue: s.SendQueue, Inode: uint64(s.Inode), Cookie: s.Cookie, CgroupID: s.CgroupID, Mark: s.Mark,
 		V6Only: s.V6Only, Timer: name(timers, s.Timer), TimerMs: s.Expires, Retrans: s.Retrans, Drops: s.Drops, Source: k.source,
@@ -161,7 +164,7 @@ func (r *socketRun) socket(k *kept[sockdiag.Inet]) (row.Socket, bool) {
 		out.UID, out.User = strconv.FormatUint(uint64(s.UID), 10), r.users[s.UID]
 	}
 	if s.Remote.Port() != 0 || s.Remote.Addr().IsValid() && !s.Remote.Addr().IsUnspecified() {
-		out.RemoteIP, out.RemotePort = s.Remote.Addr(), s.Remote.Port()
+		out.RemoteIP, out.RemotePort = s.Remote.Addr(), uint32(s.Remote.Port())
 	}
 	connects := t.transport == "tcp" || t.transport == "mptcp" || t.transport == "dccp" || t.transport == "sctp"
 	listens := s.State == stateListen

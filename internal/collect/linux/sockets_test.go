@@ -186,7 +186,7 @@ func TestOwnListenerIsFoundWithItsProcess(t *testing.T) {
 	}
 	out := gather(t, Sockets(), running(t))
 
-	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	port := uint32(l.Addr().(*net.TCPAddr).Port)
 	mine := func(s row.Socket) bool { return s.LocalPort == port || s.RemotePort == port }
 	listening := slices.DeleteFunc(rowsOf[row.Socket](out, "listening"), func(s row.Socket) bool { return !mine(s) })
 	if len(listening) != 1 || listening[0].PID != os.Getpid() || !listening[0].Own || listening[0].State != "LISTEN" {

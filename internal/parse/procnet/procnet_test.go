@@ -144,10 +144,25 @@ func TestTablesOfTheNetworkAreRead(t *testing.T) {
 	}
 }
 
+const protocols = `protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em
+AF_VSOCK  1240      0      -1   NI       0   yes  kernel      y  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n
+XDP       1088      2      -1   NI       0   no   kernel      n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n  n
+rubbish
+RAW       1152     -1      -1   NI       0   yes  kernel      y  y  y  n  y  y  y  n  y  y  y  y  y  y  y  y  n  n  n
+`
+
+func TestKindsOfSocketsAreRead(t *testing.T) {
+	want := []Protocol{{"AF_VSOCK", 0}, {"XDP", 2}, {"RAW", -1}}
+	if d := cmp.Diff(want, collect(t, Protocols([]byte(protocols)), 1)); d != "" {
+		t.Error(d)
+	}
+}
+
 func FuzzTables(f *testing.F) {
 	f.Add([]byte(tcp))
 	f.Add([]byte(tcp6))
 	f.Add([]byte(udp))
+	f.Add([]byte(protocols))
 	f.Add([]byte("h\n0: 00000002 00000000 00010000 0001 01 123 @x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		drain(Inet(b, sockdiag.FamilyInet))
@@ -160,6 +175,7 @@ func FuzzTables(f *testing.F) {
 		drain(Routes6(b))
 		drain(Addresses6(b))
 		drain(Interfaces(b))
+		drain(Protocols(b))
 	})
 }
 

@@ -1,6 +1,6 @@
 // Package sockdiag reads what the kernel tells about sockets over sock_diag
-// (linux/sock_diag.h): sockets of IPv4 and IPv6, unix sockets, packet sockets
-// and netlink's own. It builds the requests and decodes the answers; it opens
+// (linux/sock_diag.h): sockets of IPv4 and IPv6, unix sockets, packet and XDP
+// sockets, those between virtual machines and their host, and netlink's own. It builds the requests and decodes the answers; it opens
 // nothing.
 //
 // The answers are structures of fixed size followed by attributes. Kernels only
@@ -25,6 +25,8 @@ const (
 	FamilyInet6   = 10
 	FamilyNetlink = 16
 	FamilyPacket  = 17
+	FamilyVsock   = 40
+	FamilyXDP     = 44
 )
 
 // Transport protocols. MPTCP's number does not fit the request's one byte and

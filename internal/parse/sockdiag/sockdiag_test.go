@@ -131,12 +131,45 @@ func TestNetlinkSocketIsDecoded(t *testing.T) {
 	}
 }
 
+func TestVsockSocketIsDecoded(t *testing.T) {
+	b := answer(vsockSize, func(b []byte) {
+		b[0], b[1], b[2] = FamilyVsock, 1, 10
+		for i, n := range []uint32{3, 1024, 2, 1 << 31, 77, 5, 1} {
+			native.PutUint32(b[4+4*i:], n)
+		}
+	})
+	var got Vsock
+	if err := ParseVsock(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := Vsock{Type: 1, State: 10, CID: 3, Port: 1024, RemoteCID: 2, RemotePort: 1 << 31, Inode: 77, Cookie: 1<<32 | 5}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestXDPSocketIsDecoded(t *testing.T) {
+	b := answer(xdpSize, func(b []byte) {
+		b[0], b[1] = FamilyXDP, 3
+		native.PutUint32(b[4:], 78)
+	}, attribute(1, append(u32(4), u32(0)...)), attribute(2, u32(1000)))
+	var got XDP
+	if err := ParseXDP(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(XDP{Inode: 78, Interface: 4, UID: 1000, HasUID: true}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestShortAnswerIsAnError(t *testing.T) {
 	for name, parse := range map[string]func([]byte) error{
 		"inet":    func(b []byte) error { return ParseInet(b, new(Inet)) },
 		"unix":    func(b []byte) error { return ParseUnix(b, new(Unix)) },
 		"packet":  func(b []byte) error { return ParsePacket(b, new(Packet)) },
 		"netlink": func(b []byte) error { return ParseNetlink(b, new(Netlink)) },
+		"vsock":   func(b []byte) error { return ParseVsock(b, new(Vsock)) },
+		"xdp":     func(b []byte) error { return ParseXDP(b, new(XDP)) },
 	} {
 		if err := parse(make([]byte, 12)); !errors.Is(err, ErrShort) {
 			t.Errorf("%s: %v, want ErrShort", name, err)
@@ -153,6 +186,8 @@ func FuzzAnswers(f *testing.F) {
 		_ = ParseInet(b, new(Inet))
 		_ = ParseUnix(b, new(Unix))
 		_ = ParseNetlink(b, new(Netlink))
+		_ = ParseVsock(b, new(Vsock))
+		_ = ParseXDP(b, new(XDP))
 		if ParsePacket(b, &p) == nil && len(Hex(p.Filter)) > 16*maxFilter {
 			t.Fatal("filter past its bound")
 		}
