@@ -27,7 +27,8 @@ const (
 	ActTimeOut Act = "action.timeout"  // an action ran out of time
 	ActLink    Act = "package.link"    // a link to a package was given out
 	ActPartial Act = "package.partial" // what a dead attempt delivered was read; Detail: its number
-	ActDenied  Act = "access.denied"   // 401s of one caller in one minute; Detail: how many
+	ActDenied  Act = "access.denied"   // 401s of one address in one minute; Detail: how many
+	ActLimited Act = "access.limited"  // 429s of one caller in one minute; Detail: how many
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
 	ActKey     Act = "key.make"        // a server key was made or succeeded; Object: its id, Detail: its purpose
 	ActApp     Act = "app.create"      // an application was made; Object: its id, Detail: what it may do

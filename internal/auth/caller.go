@@ -6,6 +6,7 @@
 package auth
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -44,6 +45,11 @@ type Caller struct {
 	From        string   // address
 	Source      string   // requestSource: PublicApi, Portal, Cli
 	Correlation string   // the request's id
+
+	// Charge takes one call of the caller's limit for the API it came by, if it
+	// has not yet for this request, and fails where there is none left. nil: no
+	// limit.
+	Charge func(context.Context) error
 }
 
 // Need is nil if the caller holds any one of the permissions, else a Forbidden

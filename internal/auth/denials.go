@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -11,9 +12,9 @@ import (
 	"swab/internal/audit"
 )
 
-// maxDenials bounds the addresses counted apart in one minute. What comes from
-// further ones is summed in one entry without an address, so that a flood costs
-// neither memory nor log.
+// maxDenials bounds the addresses that are counted apart in one minute, and the
+// callers. What comes from further ones is summed in one entry without a name,
+// so that a flood costs neither memory nor log.
 const maxDenials = 256
 
 // denialStore keeps what Denials sums; *store.Store satisfies it.
@@ -23,8 +24,8 @@ type denialStore interface {
 }
 
 // Denials sums the requests that were answered 401, by tenant and address, and
-// once a minute makes an audit entry of each sum. Nobody proved who they were,
-// so one entry a request would let anybody fill the log.
+// those that were answered 429, by caller, and once a minute makes an audit
+// entry of each sum. One entry a request would let anybody fill the log.
 type Denials struct {
 	store denialStore
 	now   func() time.Time
@@ -32,29 +33,52 @@ type Denials struct {
 
 	mu     sync.Mutex
 	counts map[denial]int
+	apart  map[audit.Act]int // how many of the counts are of one name
 }
 
+// denial is what is summed together.
 type denial struct {
+	act    audit.Act
 	tenant string // "" where none is known
-	from   string
+	who    string // as in audit.Hidden; "" where nobody proved who they are
+	name   string
+	from   string // of a 401
 }
 
 // NewDenials returns an empty sum. [Denials.Run] makes entries of it.
 func NewDenials(store denialStore, now func() time.Time, log *slog.Logger) *Denials {
-	return &Denials{store: store, now: now, log: log, counts: map[denial]int{}}
+	return &Denials{store: store, now: now, log: log, counts: map[denial]int{}, apart: map[audit.Act]int{}}
 }
 
-// Add counts one refusal. tenant is the one that the request's path named, or
-// "" where it named none: nothing that a bad token says is believed. It never
-// waits and never fails.
+// Add counts one request that was answered 401. tenant is the one that the
+// request's path named, or "" where it named none: nothing that a bad token says
+// is believed. It never waits and never fails.
 func (d *Denials) Add(tenant, from string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := denial{tenant, from}
-	if _, ok := d.counts[key]; !ok && len(d.counts) >= maxDenials {
-		key = denial{}
+	d.add(denial{act: audit.ActDenied, tenant: tenant, from: from}, 1)
+}
+
+// Limited counts one request of a known caller that was answered 429. It never
+// waits and never fails.
+func (d *Denials) Limited(who Caller) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.add(denial{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
+}
+
+// add adds n to a sum. d.mu is held.
+func (d *Denials) add(key denial, n int) {
+	if _, ok := d.counts[key]; !ok && key.who+key.from != "" {
+		if d.apart[key.act] < maxDenials {
+			d.apart[key.act]++
+		} else if key.who == "" {
+			key = denial{act: key.act}
+		} else { // the tenant is proved
+			key = denial{act: key.act, tenant: key.tenant}
+		}
 	}
-	d.counts[key]++
+	d.counts[key] += n
 }
 
 // Run makes the entries once a minute until ctx ends, and those of the last
@@ -80,7 +104,7 @@ func (d *Denials) Run(ctx context.Context) {
 func (d *Denials) flush(ctx context.Context) {
 	d.mu.Lock()
 	counts := d.counts
-	d.counts = map[denial]int{}
+	d.counts, d.apart = map[denial]int{}, map[audit.Act]int{}
 	d.mu.Unlock()
 	if len(counts) == 0 {
 		return
@@ -96,8 +120,8 @@ func (d *Denials) flush(ctx context.Context) {
 				tenant = first.ID
 			}
 			entries[tenant] = append(entries[tenant], audit.NewEntry(d.now(),
-				audit.Leaf{Act: audit.ActDenied, Object: tenant, Result: audit.Refused, Detail: strconv.Itoa(n)},
-				audit.Hidden{Who: "unknown", From: k.from}))
+				audit.Leaf{Act: k.act, Object: tenant, Result: audit.Refused, Detail: strconv.Itoa(n)},
+				audit.Hidden{Who: cmp.Or(k.who, "unknown"), Name: k.name, From: k.from}))
 		}
 		for tenant, e := range entries {
 			if err = d.store.Record(ctx, tenant, e...); err != nil {
@@ -116,9 +140,6 @@ func (d *Denials) flush(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for k, n := range counts {
-		if len(d.counts) >= maxDenials {
-			k = denial{}
-		}
-		d.counts[k] += n
+		d.add(k, n)
 	}
 }

@@ -42,10 +42,14 @@ func (l *ledger) Record(ctx context.Context, tenant string, entries ...audit.Ent
 		return l.down
 	}
 	for _, e := range entries {
-		if e.Leaf.Act != audit.ActDenied || e.Leaf.Object != tenant || e.Leaf.Result != audit.Refused {
-			return fmt.Errorf("unexpected entry %+v", e.Leaf)
+		h := e.Opening.Hidden
+		if e.Leaf.Object != tenant || e.Leaf.Result != audit.Refused || (e.Leaf.Act == audit.ActDenied) != (h.Who == "unknown" && h.Name == "") {
+			return fmt.Errorf("unexpected entry %+v of %+v", e.Leaf, h)
 		}
-		l.sums[tenant+" "+e.Opening.Hidden.From] += e.Leaf.Detail + " "
+		if e.Leaf.Act == audit.ActLimited {
+			h.From += h.Who + " " + h.Name
+		}
+		l.sums[tenant+" "+h.From] += e.Leaf.Detail + " "
 	}
 	return nil
 }
@@ -89,5 +93,37 @@ func TestAFloodFromManyAddressesIsOneSum(t *testing.T) {
 	d.flush(t.Context())
 	if got, want := l.sums["first "], fmt.Sprint(10_000-maxDenials, " "); got != want {
 		t.Errorf("without an address: %q, want %q", got, want)
+	}
+}
+
+func TestCallsOverALimitAreSummedByCaller(t *testing.T) {
+	l := &ledger{sums: map[string]string{}}
+	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	who := Caller{Kind: Application, Tenant: "second", ID: "a", Name: "SOAR", From: "192.0.2.1"}
+	d.Limited(who)
+	who.From = "192.0.2.2" // from wherever it asks
+	d.Limited(who)
+	who.ID = "b"
+	d.Limited(who)
+	d.Add("second", "192.0.2.1")
+	d.flush(t.Context())
+	want := map[string]string{"second application/a SOAR": "2 ", "second application/b SOAR": "1 ", "second 192.0.2.1": "1 "}
+	if diff := cmp.Diff(want, l.sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+}
+
+func TestAFloodOfStrangersHidesNoCallerOverItsLimit(t *testing.T) {
+	l := &ledger{sums: map[string]string{}, down: errors.New("disk full")}
+	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	for i := range 2 * maxDenials {
+		d.Add("", fmt.Sprintf("2001:db8::%x", i))
+	}
+	d.flush(t.Context()) // in vain: it is counted on
+	d.Limited(Caller{Kind: Application, Tenant: "second", ID: "a", Name: "SOAR"})
+	l.fail(nil)
+	d.flush(t.Context())
+	if got := l.sums["second application/a SOAR"]; got != "1 " {
+		t.Errorf("the caller's sum is %q, want 1", got)
 	}
 }

@@ -20,14 +20,19 @@ type Guard struct {
 	Now     func() time.Time
 }
 
-// Permit is nil if who holds any one of the permissions. Otherwise the refusal
-// of act on object is recorded and returned.
+// Permit is nil if who holds any one of the permissions, and has a call left of
+// the limit of the API it came by. Without permission the refusal of act on
+// object is recorded and returned. A call over the limit is returned alone:
+// those are summed, else a caller could fill the log by asking often.
 func (g Guard) Permit(ctx context.Context, who Caller, act audit.Act, object string, anyOf ...string) error {
 	err := who.Need(anyOf...)
-	if err == nil {
+	if err != nil {
+		return g.Refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
+	}
+	if who.Charge == nil {
 		return nil
 	}
-	return g.Refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
+	return who.Charge(ctx)
 }
 
 // Refuse records that an operation was refused because of cause, and returns

@@ -86,3 +86,20 @@ func TestRefusalThatCannotBeRecordedSaysSo(t *testing.T) {
 		t.Errorf("got %v, want Unavailable and its cause", err)
 	}
 }
+
+func TestAPermittedCallIsChargedAndARefusedOneIsNot(t *testing.T) {
+	book, charged := &notebook{}, 0
+	over := fault.TooMany.Errorf(nil, "over")
+	g := Guard{Records: book, Now: time.Now}
+	who := Caller{Kind: Application, Tenant: "t", Roles: []string{ReadAll}, Charge: func(context.Context) error { charged++; return over }}
+	if err := g.Permit(t.Context(), who, audit.ActLink, "x", Administer); !errors.Is(err, fault.Forbidden) || charged != 0 {
+		t.Errorf("without permission: %v, charged %d times", err, charged)
+	}
+	before := len(book.entries)
+	if err := g.Permit(t.Context(), who, audit.ActLink, "x", ReadAll); err != over || charged != 1 {
+		t.Errorf("over the limit: %v, charged %d times; want %v", err, charged, over)
+	}
+	if len(book.entries) != before {
+		t.Error("a call over the limit is an entry of its own")
+	}
+}
