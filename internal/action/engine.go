@@ -155,12 +155,25 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment)
 	case len(r.ExternalID) > 1024:
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "ExternalId has over 1024 bytes")
-	case dev.Revoked:
-		return catalog.Plan{}, fault.DisallowedOperation.Errorf(nil, "Machine %s is no longer enrolled", dev.ID)
 	}
 	profile := r.Profile
 	if profile == "" {
 		profile = catalog.DefaultProfile
+	}
+	return planFor(dev, profile)
+}
+
+// Takes says whether a device can be asked for a package at all: its system and
+// its agent are supported, and it is enrolled.
+func Takes(dev device.Device) bool {
+	_, err := planFor(dev, catalog.DefaultProfile)
+	return err == nil
+}
+
+// planFor is the plan of a profile as the device's agent holds it.
+func planFor(dev device.Device, profile string) (catalog.Plan, error) {
+	if dev.Revoked {
+		return catalog.Plan{}, fault.DisallowedOperation.Errorf(nil, "Machine %s is no longer enrolled", dev.ID)
 	}
 	known := false
 	for _, p := range catalog.Current().Plans {

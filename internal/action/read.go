@@ -43,6 +43,21 @@ func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) (
 	return e.Devices.Devices(ctx, who.Tenant, top, skip)
 }
 
+// Disallowed refuses an action of Defender that is not done here. A device that
+// the caller can't see is not found, before anything else is said.
+func (e *Engine) Disallowed(ctx context.Context, who auth.Caller, name, what string) error {
+	leaf := audit.Leaf{Act: audit.ActOther, Object: audit.Clip(name)}
+	if err := e.guard().Permit(ctx, who, leaf.Act, leaf.Object, auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return err
+	}
+	dev, err := e.find(ctx, who, name)
+	if err == nil {
+		leaf.Device = string(dev.ID)
+		err = fault.DisallowedOperation.Errorf(nil, "The action %s is not done here: this server collects investigation packages and does nothing else to a machine", what)
+	}
+	return e.guard().Refuse(ctx, who, leaf, what, err)
+}
+
 func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
 	if len(name) > 255 {
 		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))

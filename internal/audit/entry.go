@@ -43,6 +43,7 @@ const (
 	ActForeign        Act = "device.foreign" // a device named an action or upload that is not its own
 	ActTwice          Act = "device.twice"   // two live agents hold one device's key
 
+	ActOther        Act = "action.other"  // an action was asked for that is not done here; always refused
 	ActUpdateDevice Act = "device.update" // people said something of a device; Detail: of what
 
 	ActCreateEnrollment Act = "enrollment.create" // an enrolment token was made; Object: its id

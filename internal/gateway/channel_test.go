@@ -429,3 +429,17 @@ func TestConnectionsHaveABound(t *testing.T) {
 		t.Errorf("one too many: %v, want 503", resp)
 	}
 }
+
+func TestSignsOfLifeOfAnIdleDeviceAreKept(t *testing.T) {
+	h := newHouse(t, withTimes(func(w *Times) { w.Ping, w.Beat = 100*time.Millisecond, time.Millisecond }))
+	d := enrolled(t, h, tenantID)
+	d.connect(t).CloseRead(t.Context()) // answers pings, and says nothing more
+	first, err := h.store.DeviceByID(t.Context(), d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the device's last sign of life is a later one", func() bool {
+		now, err := h.store.DeviceByID(t.Context(), d.id)
+		return err == nil && now.LastSeen.After(first.LastSeen)
+	})
+}

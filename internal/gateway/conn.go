@@ -36,6 +36,7 @@ type conn struct {
 	since   int64         // Unix milliseconds
 	expires int64         // Unix seconds: when the device's token does
 	heard   atomic.Int64  // Unix milliseconds of the last byte
+	kept    atomic.Int64  // Unix milliseconds of the last sign of life that the store knows; 0: none yet
 	cut     atomic.Int64  // Unix milliseconds since when a message lacks its end; 0: none does
 	phase   atomic.Int32  // a phase
 	waking  atomic.Bool   // a look is on its way

@@ -49,6 +49,7 @@ type Times struct {
 	Leave time.Duration // for a connection that was said bye to end by itself; default 2 s
 	Work  time.Duration // for the core to deal with one message; default 15 s
 	Offer time.Duration // until an offer that was not answered is repeated; default 20 s
+	Beat  time.Duration // between signs of life that are kept of a device; default 5 min
 	Judge time.Duration // that the last chunk's answer waits for the verdict; default 10 s
 }
 
@@ -64,6 +65,7 @@ func (t Times) orDefault() Times {
 		{&t.Leave, 2 * time.Second},
 		{&t.Work, 15 * time.Second},
 		{&t.Offer, 20 * time.Second},
+		{&t.Beat, 5 * time.Minute},
 		{&t.Judge, 10 * time.Second},
 	} {
 		if *d.v <= 0 {

@@ -57,6 +57,9 @@ type Devices interface {
 	// of life.
 	Seen(ctx context.Context, tenant string, id device.ID, s device.Device) error
 
+	// Alive keeps that devices gave a sign of life.
+	Alive(ctx context.Context, beats []device.Beat) error
+
 	// FindDevices returns the tenant's devices of that name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
 

@@ -22,9 +22,11 @@ func (g *Gateway) hello(c *conn, m wire.Hello) error {
 	}
 	ctx, cancel := context.WithTimeout(g.life, g.times.Work)
 	defer cancel()
+	now := g.now()
 	err := g.devices.Seen(ctx, c.tenant, c.device, device.Device{
-		Tenant: c.tenant, ID: c.device, Facts: m.Facts.Clean(), Catalog: m.Catalog, External: c.from, LastSeen: g.now(),
+		Tenant: c.tenant, ID: c.device, Facts: m.Facts.Clean(), Catalog: m.Catalog, External: c.from, LastSeen: now,
 	})
+	c.kept.Store(now.UnixMilli())
 	var ended []action.ID
 	if err == nil {
 		ended, err = g.engine.Connected(ctx, c.tenant, c.device, m.Running)

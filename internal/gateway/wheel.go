@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"github.com/gobwas/ws"
 
+	"swab/internal/device"
 	"swab/internal/wire"
 )
 
@@ -33,6 +35,9 @@ func (g *Gateway) turnWheel() {
 		case <-tick.C:
 		}
 		part = g.table.in(at%spokes, part)
+		if beats := g.beats(part); beats != nil {
+			g.do(func() { g.alive(beats) })
+		}
 		for _, c := range part {
 			if !g.overdue(c) {
 				select {
@@ -47,6 +52,28 @@ func (g *Gateway) turnWheel() {
 			}
 		}
 		clear(part) // a connection that ended must not be held
+	}
+}
+
+// beats are the signs of life that the store is to be told of.
+func (g *Gateway) beats(part []*conn) (beats []device.Beat) {
+	for _, c := range part {
+		heard, kept := c.heard.Load(), c.kept.Load()
+		if c.phase.Load() != talking || kept == 0 || heard-kept < g.times.Beat.Milliseconds() {
+			continue
+		}
+		c.kept.Store(heard)
+		beats = append(beats, device.Beat{Tenant: c.tenant, Device: c.device, At: time.UnixMilli(heard)})
+	}
+	return beats
+}
+
+// alive tells the store. What it could not take comes with the next sign of life.
+func (g *Gateway) alive(beats []device.Beat) {
+	ctx, cancel := context.WithTimeout(g.life, g.times.Work)
+	defer cancel()
+	if err := g.devices.Alive(ctx, beats); err != nil && g.life.Err() == nil {
+		g.log.WarnContext(g.life, "signs of life of devices could not be kept; the next ones will be", "devices", len(beats), "err", err)
 	}
 }
 
