@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"time"
 
+	"swab/internal/access"
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/auth"
@@ -42,7 +43,6 @@ type operations interface {
 	Get(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
 	List(ctx context.Context, who auth.Caller, q action.Query) ([]action.Action, error)
 	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)
-	Disallowed(ctx context.Context, who auth.Caller, name, what string) error
 	Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error)
 	Link(ctx context.Context, who auth.Caller, id action.ID, there func(action.Action) error) (action.Action, error)
 	Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error
@@ -51,16 +51,36 @@ type operations interface {
 }
 
 // register is what the API asks of the core about who may come in;
-// *access.Register satisfies it, by the same rules.
+// *access.Register satisfies it, by the same rules. What comes with a request is
+// asked for by read, when the caller may.
 type register interface {
+	Apps(ctx context.Context, who auth.Caller) ([]auth.App, error)
+	App(ctx context.Context, who auth.Caller, id string) (auth.App, error)
+	CreateApp(ctx context.Context, who auth.Caller, read func() (access.NewApp, error)) (auth.App, *access.MadeSecret, error)
+	RevokeApp(ctx context.Context, who auth.Caller, id string) (auth.App, error)
+	AddSecret(ctx context.Context, who auth.Caller, id string, read func() (access.NewSecret, error)) (access.MadeSecret, error)
+	RemoveSecret(ctx context.Context, who auth.Caller, id, secret string) (auth.App, error)
+	AddCertificate(ctx context.Context, who auth.Caller, id string, read func() (access.NewCertificate, error)) (auth.Certificate, error)
+	RemoveCertificate(ctx context.Context, who auth.Caller, id, certificate string) (auth.App, error)
+
 	Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error)
+	CreateEnrollment(ctx context.Context, who auth.Caller, read func() (access.NewEnrollment, error)) (auth.Enrollment, auth.Clear, error)
 	RevokeEnrollment(ctx context.Context, who auth.Caller, id string) (auth.Enrollment, error)
+
+	Tenants(ctx context.Context, who auth.Caller) ([]auth.Tenant, error)
+	CreateTenant(ctx context.Context, who auth.Caller, read func() (name string, err error)) (access.MadeTenant, error)
+	RevokeTenant(ctx context.Context, who auth.Caller, id string) (auth.Tenant, error)
+
+	RevokeDevice(ctx context.Context, who auth.Caller, id string) (device.Device, error)
 }
 
 // records is what the API reads without a caller, for a link that was signed.
 type records interface {
 	// Action returns one action, or fault.NotFound.
 	Action(ctx context.Context, tenant string, id action.ID) (action.Action, error)
+
+	// Tenant returns one tenant, or fault.NotFound.
+	Tenant(ctx context.Context, id string) (auth.Tenant, error)
 }
 
 // packages is where packages lie; *vault.Vault satisfies it.
@@ -74,7 +94,6 @@ type packages interface {
 // Config is what the API is put together from.
 type Config struct {
 	Engine   operations
-	Fleet    devices
 	Register register
 	Records  records
 	Vault    packages

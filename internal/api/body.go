@@ -43,6 +43,15 @@ func (c *call) fields(optional bool, names ...string) (map[string]string, error)
 // an auditor later. So a named property that comes twice, text that is not
 // UTF-8, or half of a surrogate pair is refused, not repaired.
 func (c *call) properties(optional bool, names ...string) (map[string]json.RawMessage, error) {
+	data, err := c.body()
+	if err != nil || optional && len(bytes.TrimSpace(data)) == 0 {
+		return nil, err
+	}
+	return parse(data, names)
+}
+
+// body reads the body, which is to be JSON.
+func (c *call) body() ([]byte, error) {
 	if media := c.r.Header.Get("Content-Type"); !takes(media) {
 		return nil, fault.UnsupportedMediaType.Errorf(nil, "The media type %s is not taken; send application/json", clip(media))
 	}
@@ -53,10 +62,7 @@ func (c *call) properties(optional bool, names ...string) (map[string]json.RawMe
 	if err != nil {
 		return nil, fault.BadRequest.Errorf(err, "The body of the request could not be read")
 	}
-	if optional && len(bytes.TrimSpace(data)) == 0 {
-		return nil, nil
-	}
-	return parse(data, names)
+	return data, nil
 }
 
 // takes says whether a body of that media type is read: JSON by its name, the

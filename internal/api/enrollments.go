@@ -2,19 +2,23 @@ package api
 
 import (
 	"context"
+	"net/http"
 
+	"swab/internal/access"
 	"swab/internal/auth"
 )
 
-// enrollments is a list of a tenant's enrolment tokens.
-type enrollments struct {
-	Value []enrollment `json:"value"`
+// listed is a list of what Defender does not have.
+type listed[T any] struct {
+	Value []T `json:"value"`
 }
 
 // enrollment is an enrolment token as administrators see it: what it may still
 // do. The token itself is told once, where it is made.
 type enrollment struct {
 	ID        string   `json:"id"`
+	Name      string   `json:"name"`      // what it is for; may be ""
+	Created   *string  `json:"created"`   // null: not known
 	Remaining *int     `json:"remaining"` // enrolments; null: no count
 	Expires   *string  `json:"expires"`   // null: never
 	Revoked   bool     `json:"revoked"`
@@ -29,18 +33,44 @@ func (a *API) enrollments(ctx context.Context, c *call) (reply, error) {
 	if err := c.plain(); err != nil {
 		return reply{}, err
 	}
-	list := enrollments{Value: []enrollment{}}
+	list := listed[enrollment]{Value: []enrollment{}}
 	for _, e := range tokens {
 		list.Value = append(list.Value, enrollmentOf(e))
 	}
 	return reply{body: list}, nil
 }
 
-// revokeEnrollment takes no body; one that is sent is not read.
+// madeEnrollment is an enrolment token in the one answer that has it.
+type madeEnrollment struct {
+	enrollment
+	Token string `json:"token"`
+}
+
+func (a *API) createEnrollment(ctx context.Context, c *call) (reply, error) {
+	e, token, err := a.Register.CreateEnrollment(ctx, c.who, func() (access.NewEnrollment, error) {
+		f := c.form(true, "name", "count", "expires", "tags")
+		n := access.NewEnrollment{Name: f.text("name"), Count: f.count("count"), Expires: f.time("expires"), Tags: f.texts("tags")}
+		return n, f.err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusCreated, body: madeEnrollment{enrollmentOf(e), token.Reveal()}}, nil
+}
+
+// bare refuses the options of a request that has none, and takes no body: one
+// that is sent is not read. Whoever may not do the thing is told that first, by
+// the core.
+func (c *call) bare() error {
+	if c.who.Need(auth.Administer) != nil {
+		return nil
+	}
+	return c.plain()
+}
+
 func (a *API) revokeEnrollment(ctx context.Context, c *call) (reply, error) {
-	// As for cancel: whoever may not revoke is told that first, by the core.
-	if wrong := c.plain(); wrong != nil && c.who.Need(auth.Administer) == nil {
-		return reply{}, wrong
+	if err := c.bare(); err != nil {
+		return reply{}, err
 	}
 	e, err := a.Register.RevokeEnrollment(ctx, c.who, c.id("enrollment"))
 	if err != nil {
@@ -51,7 +81,7 @@ func (a *API) revokeEnrollment(ctx context.Context, c *call) (reply, error) {
 
 // enrollmentOf is an enrolment token as the API shows it.
 func enrollmentOf(e auth.Enrollment) enrollment {
-	shown := enrollment{ID: e.ID, Expires: moment(e.Expires), Revoked: e.Revoked, Tags: append([]string{}, e.Tags...)}
+	shown := enrollment{ID: e.ID, Name: e.Name, Created: moment(e.Created), Expires: moment(e.Expires), Revoked: e.Revoked, Tags: append([]string{}, e.Tags...)}
 	if e.Left >= 0 {
 		shown.Remaining = &e.Left
 	}

@@ -24,8 +24,8 @@ func TestEnrollmentsAreListedAndRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	standing := sha256.Sum256(in.device.Key()) // by which the device of the tests joined
-	const lab, end = `{"id":"00000000-0000-4000-8000-00000000000a","remaining":3,"expires":"2027-01-02T03:04:05.0000000Z","revoked":`, `,"tags":["Zürich"]}`
-	other := `{"id":"` + hex.EncodeToString(standing[:8]) + `","remaining":null,"expires":null,"revoked":false,"tags":["Lab"]}`
+	const lab, end = `{"id":"00000000-0000-4000-8000-00000000000a","name":"","created":null,"remaining":3,"expires":"2027-01-02T03:04:05.0000000Z","revoked":`, `,"tags":["Zürich"]}`
+	other := `{"id":"` + hex.EncodeToString(standing[:8]) + `","name":"","created":null,"remaining":null,"expires":null,"revoked":false,"tags":["Lab"]}`
 	list := func(revoked string) {
 		t.Helper()
 		g := in.as(t, full, "GET", "/API/Admin/v1/Enrollments", "")

@@ -27,7 +27,6 @@ import (
 	"swab/internal/bus"
 	"swab/internal/catalog"
 	"swab/internal/device"
-	"swab/internal/fleet"
 	"swab/internal/issuer"
 	"swab/internal/keys"
 	"swab/internal/origin"
@@ -150,7 +149,7 @@ func install(t testing.TB) *installation {
 	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
 	in.denials = auth.NewDenials(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Register: &access.Register{Records: in.store, Bus: wake, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	tokens := issuer.New(issuer.Config{Records: in.store, Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})
@@ -173,12 +172,17 @@ func install(t testing.TB) *installation {
 // enrol adds a device with a key of its own.
 func (in *installation) enrol(t testing.TB, name string) device.Device {
 	t.Helper()
+	return in.enrolIn(t, tenantID, name)
+}
+
+func (in *installation) enrolIn(t testing.TB, tenant, name string) device.Device {
+	t.Helper()
 	pub, _, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hash := sha256.Sum256(pub)
-	err = in.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenantID, ID: hex.EncodeToString(hash[:8]), Hash: hash, Left: -1, Tags: []string{"Lab"}})
+	err = in.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenant, ID: hex.EncodeToString(hash[:8]), Hash: hash, Left: -1, Tags: []string{"Lab"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +315,7 @@ func (in *installation) collect(t testing.TB) string {
 // begin makes the device acknowledge the action's first attempt.
 func (in *installation) begin(t testing.TB, id string) {
 	t.Helper()
-	if err := in.engine.Begun(t.Context(), tenantID, in.device.ID, wire.Begun{Action: wire.ActionID(id), Attempt: 1}); err != nil {
+	if err := in.engine.Begun(t.Context(), in.device.Tenant, in.device.ID, wire.Begun{Action: wire.ActionID(id), Attempt: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -319,7 +323,7 @@ func (in *installation) begin(t testing.TB, id string) {
 // upload puts bytes of attempt 1 into the vault.
 func (in *installation) upload(t testing.TB, id string, content []byte, length int64) vault.Upload {
 	t.Helper()
-	u, err := in.vault.Create(t.Context(), vault.Request{Tenant: tenantID, Device: in.device.ID, Action: id, Attempt: 1, Length: length})
+	u, err := in.vault.Create(t.Context(), vault.Request{Tenant: in.device.Tenant, Device: in.device.ID, Action: id, Attempt: 1, Length: length})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +348,7 @@ func (in *installation) succeed(t testing.TB, id string, content []byte) vault.U
 	if _, err := in.vault.Seal(t.Context(), u.ID, hex.EncodeToString(sum[:])); err != nil {
 		t.Fatal(err)
 	}
-	_, err := in.engine.Sealed(t.Context(), tenantID, in.device.ID, id, 1, action.SealedPackage{
+	_, err := in.engine.Sealed(t.Context(), in.device.Tenant, in.device.ID, id, 1, action.SealedPackage{
 		Upload: u.ID, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(content)), Signer: in.device.Key(),
 	})
 	if err != nil {

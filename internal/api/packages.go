@@ -92,6 +92,11 @@ func (a *API) download(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if t, err := a.Records.Tenant(ctx, tenant); err != nil {
+		return err
+	} else if t.Revoked { // as if there were none
+		return fault.NotFound.Errorf(nil, "Machine action %s was not found", id)
+	}
 	content, err := a.open(ctx, act) // for a receipt too: when the package goes, so does it
 	if err != nil {
 		return err

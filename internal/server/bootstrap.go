@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,9 +45,6 @@ type Bootstrap struct {
 	LogKey          []byte `json:"logKey"`          // Ed25519: by which swab audit verify checks
 }
 
-// bootstrapRoles is what the first application may do.
-var bootstrapRoles = []string{auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll, auth.Administer}
-
 // bootstrap makes the first tenant, application and enrolment token, once, and
 // keeps bootstrap.json true to the server's addresses. A draft of the file says
 // what is to be made before anything is, so that a start which ends in between
@@ -67,7 +64,7 @@ func bootstrap(ctx context.Context, dir string, st *store.Store, ring *keys.Ring
 	if len(tenants) == 0 && !drafted {
 		drafted = true
 		b = Bootstrap{
-			TenantID: uuid.NewString(), ClientID: uuid.NewString(), ClientSecret: secret(), EnrollmentToken: "swab-enrol-" + secret(),
+			TenantID: uuid.NewString(), ClientID: uuid.NewString(), ClientSecret: auth.NewSecret().Reveal(), EnrollmentToken: auth.NewEnrollmentToken().Reveal(),
 		}
 		if err := b.write(draft, base, ca, ring); err != nil {
 			return nil, b, err
@@ -112,14 +109,14 @@ func (b *Bootstrap) found(ctx context.Context, st *store.Store, tenants []auth.T
 	for _, k := range made {
 		entries = append(entries, entry(audit.ActKey, k.ID, string(k.Purpose)))
 	}
-	entries = append(entries, entry(audit.ActApp, b.ClientID, ""), entry(audit.ActCreateEnrollment, token, ""))
+	entries = append(entries, entry(audit.ActApp, b.ClientID, strings.Join(auth.Permissions, ",")), entry(audit.ActCreateEnrollment, token, ""))
 	return st.Found(ctx,
 		auth.Tenant{ID: b.TenantID, Name: "default", Created: now},
 		auth.App{
-			Tenant: b.TenantID, ID: b.ClientID, Name: "bootstrap", Roles: bootstrapRoles, Created: now,
-			Secrets: []auth.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte(b.ClientSecret))}},
+			Tenant: b.TenantID, ID: b.ClientID, Name: "bootstrap", Roles: auth.Permissions, Created: now,
+			Secrets: []auth.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte(b.ClientSecret)), Created: now}},
 		},
-		auth.Enrollment{Tenant: b.TenantID, ID: token, Hash: sha256.Sum256([]byte(b.EnrollmentToken)), Left: -1, Tags: []string{}},
+		auth.Enrollment{Tenant: b.TenantID, ID: token, Hash: sha256.Sum256([]byte(b.EnrollmentToken)), Created: now, Left: -1, Tags: []string{}},
 		entries...)
 }
 
@@ -159,14 +156,6 @@ func keepRecoveryKey(dir string) func(ed25519.PrivateKey) error {
 			base64.StdEncoding.EncodeToString(key.Seed()) + "\n"
 		return writeFile(filepath.Join(dir, recoveryFile), []byte(text), 0o600)
 	}
-}
-
-// secret is 256 random bits in letters, digits, - and _, which every client can
-// send in a form or by Basic without encoding.
-func secret() string {
-	b := make([]byte, 32)
-	rand.Read(b) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // writeFile puts a small file in its place, whole and durable, or not at all.

@@ -25,7 +25,6 @@ import (
 	"swab/internal/auth"
 	"swab/internal/bus"
 	"swab/internal/evidence"
-	"swab/internal/fleet"
 	"swab/internal/gateway"
 	"swab/internal/issuer"
 	"swab/internal/keys"
@@ -46,7 +45,6 @@ type Server struct {
 	vault     *vault.Vault
 	engine    *action.Engine
 	register  *access.Register
-	fleet     *fleet.Fleet
 	bus       *bus.Local
 	gateway   *gateway.Gateway
 	api       *api.API
@@ -133,7 +131,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.certs, err = s.certificates(ring, bases); err != nil {
 		return err
 	}
-	if err := s.core(ctx, ring); err != nil {
+	if err := s.core(ctx, ring, tenants[0].ID); err != nil {
 		return err
 	}
 	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
@@ -161,8 +159,8 @@ func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, e
 	return ownCertificates(ring, bases, s.now, s.log)
 }
 
-// core makes the vault, the engine, the fleet and the register.
-func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
+// core makes the vault, the engine and the register.
+func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err error) {
 	s.vault, err = vault.New(ctx, vault.Options{
 		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
 		Log: s.log, Now: s.now,
@@ -170,8 +168,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring) (err error) {
 	if err != nil {
 		return err
 	}
-	s.register = &access.Register{Records: s.store, Now: s.now, Logger: s.log}
-	s.fleet = &fleet.Fleet{Records: s.store, Now: s.now, Logger: s.log}
+	s.register = &access.Register{Records: s.store, Home: home, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
@@ -203,9 +200,9 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	}
 	s.metrics.watch(s.gateway)
 	s.bus = bus.NewLocal(s.gateway.Wake)
-	s.engine.Bus = s.bus
+	s.engine.Bus, s.register.Bus = s.bus, s.bus
 	s.api = api.New(api.Config{
-		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
+		Engine: s.engine, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.issuer = issuer.New(issuer.Config{
@@ -336,12 +333,6 @@ func (s *Server) sweep(ctx context.Context) {
 		s.log.ErrorContext(ctx, "sweep of actions ended early; it is repeated", "err", err)
 	} else if n > 0 {
 		s.log.InfoContext(ctx, "actions timed out", "count", n)
-	}
-	for more := true; more && ctx.Err() == nil; {
-		var err error
-		if more, err = s.store.ForgetAddresses(ctx, s.now().Add(-fleet.Remembered-fleet.Around)); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "old addresses of devices could not be forgotten; the sweep tries again", "err", err)
-		}
 	}
 	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "sweep of uploads ended early; it is repeated", "err", err)

@@ -82,22 +82,22 @@ func (t *tx) changeApp(ctx context.Context, was, app auth.App) error {
 			return err
 		}
 	}
-	for _, k := range without(was.Secrets, app.Secrets, sameSecret) {
+	for _, k := range missingFrom(was.Secrets, app.Secrets, sameSecret) {
 		if _, err := t.exec(ctx, "DELETE FROM app_secrets WHERE tenant = ? AND app = ? AND id = ?", was.Tenant, was.ID, k.ID); err != nil {
 			return fmt.Errorf("secret %s: %w", k.ID, err)
 		}
 	}
-	for _, k := range without(app.Secrets, was.Secrets, sameSecret) {
+	for _, k := range missingFrom(app.Secrets, was.Secrets, sameSecret) {
 		if err := t.addSecret(ctx, was.Tenant, was.ID, k); err != nil {
 			return err
 		}
 	}
-	for _, k := range without(was.Certificates, app.Certificates, sameCertificate) {
+	for _, k := range missingFrom(was.Certificates, app.Certificates, sameCertificate) {
 		if _, err := t.exec(ctx, "DELETE FROM app_certificates WHERE tenant = ? AND app = ? AND id = ?", was.Tenant, was.ID, k.ID); err != nil {
 			return fmt.Errorf("certificate %s: %w", k.ID, err)
 		}
 	}
-	for _, k := range without(app.Certificates, was.Certificates, sameCertificate) {
+	for _, k := range missingFrom(app.Certificates, was.Certificates, sameCertificate) {
 		if err := t.addCertificate(ctx, was.Tenant, was.ID, k); err != nil {
 			return err
 		}
@@ -109,8 +109,8 @@ func sameSecret(a, b auth.Secret) bool { return a.ID == b.ID && a.Hash == b.Hash
 
 func sameCertificate(a, b auth.Certificate) bool { return a.ID == b.ID && bytes.Equal(a.DER, b.DER) }
 
-// without is what of list is not in other.
-func without[T any](list, other []T, same func(a, b T) bool) []T {
+// missingFrom is what of list is not in other.
+func missingFrom[T any](list, other []T, same func(a, b T) bool) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(a T) bool {
 		return slices.ContainsFunc(other, func(b T) bool { return same(a, b) })
 	})

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// form is the body of a request that makes something, as far as it could be
+// read: err is the first thing that is wrong with it.
+type form struct {
+	raw map[string]json.RawMessage
+	err error
+}
+
+// form reads the body as a JSON object. Unlike on Defender's routes a property
+// that is not named is an error: an expiry that is misspelt must not be a secret
+// that lives longer than was meant. So is an option of OData.
+func (c *call) form(optional bool, names ...string) *form {
+	if err := c.plain(); err != nil {
+		return &form{err: err}
+	}
+	data, err := c.body()
+	if err != nil || optional && len(bytes.TrimSpace(data)) == 0 {
+		return &form{err: err}
+	}
+	return readForm(data, names)
+}
+
+func readForm(data []byte, names []string) *form {
+	f := &form{}
+	if f.raw, f.err = parse(data, names); f.err != nil {
+		return f
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		f.err = bad("it is not a JSON object")
+	}
+	for name := range all {
+		if !slices.Contains(names, name) {
+			f.err = bad("there is no property %s here", clip(name))
+		}
+	}
+	return f
+}
+
+func (f *form) wrong(name string, err error) {
+	if f.err == nil && err != nil {
+		f.err = bad("%s %s", name, err)
+	}
+}
+
+// text is a string, "" where it is missing or null.
+func (f *form) text(name string) string {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return ""
+	}
+	s, err := text(raw)
+	f.wrong(name, err)
+	return s
+}
+
+// texts is an array of strings, nil where it is missing or null.
+func (f *form) texts(name string) []string {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return nil
+	}
+	list, err := texts(raw)
+	f.wrong(name, err)
+	return list
+}
+
+// count is a whole number from 1 on, 0 where it is missing or null.
+func (f *form) count(name string) int {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	if err != nil || n < 1 {
+		f.err = bad("%s is not a whole number from 1 on", name)
+	}
+	return int(n)
+}
+
+// time is a moment, zero where it is missing or null.
+func (f *form) time(name string) time.Time {
+	s := f.text(name)
+	if _, there := f.raw[name]; !there || f.err != nil {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err == nil && (t.Year() < 1970 || t.UTC().Year() > 9999) {
+		err = strconv.ErrRange
+	}
+	if err != nil {
+		f.err = bad("%s is not a time of the form 2027-01-31T12:00:00Z", name)
+		return time.Time{}
+	}
+	return t.UTC().Truncate(100 * time.Nanosecond)
+}
