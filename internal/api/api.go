@@ -6,8 +6,9 @@
 // table in routes.go. A request goes through the same steps on every route, in
 // this order, so that whoever may not do a thing learns that and nothing else:
 //
-//	route known (404, 405) → token (401) → permission (403) → the thing named
-//	(404) → query options, media type, body (400, 413, 415) → its state (400)
+//	route known (404, 405) → token (401) → permission (403) → limit of calls
+//	(429) → the thing named (404) → query options, media type, body (400, 413,
+//	415) → its state (400)
 //
 // Each failure, also of an unknown route, has one form of body with a code, a
 // message and the request's id; the id is in the header request-id and in the
@@ -30,6 +31,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/keys"
+	"swab/internal/limit"
 	"swab/internal/origin"
 	"swab/internal/vault"
 )
@@ -99,12 +101,17 @@ type Config struct {
 	Vault    packages
 	Keys     *keys.Ring
 	Tokens   *auth.Tokens
-	Denials  *auth.Denials // counts what is answered 401
+	Denials  *auth.Denials // counts what is answered 401 and 429
 	Origin   *origin.Set
 	Home     string        // tenant id: whose sign-in address a 401 names
 	Life     time.Duration // of a package link; 0: 15 minutes
 	Now      func() time.Time
 	Log      *slog.Logger
+
+	// Limiter counts the calls of callers; nil: nobody's are limited. Limits are
+	// the limits by the API's name, where they are not those of [Limits].
+	Limiter *limit.Limiter
+	Limits  map[string]limit.Figures
 
 	// OnKnown is told, by the request's context, of each one whose token holds;
 	// nil for nobody.
@@ -120,6 +127,7 @@ type Config struct {
 type API struct {
 	Config
 	routes []route
+	limits map[string]limited // by method and pattern of the route
 }
 
 // New returns the API.
@@ -127,7 +135,7 @@ func New(c Config) *API {
 	if c.Life == 0 {
 		c.Life = 15 * time.Minute
 	}
-	a := &API{Config: c}
+	a := &API{Config: c, limits: limitsOf(c.Limits)}
 	a.routes = a.table()
 	return a
 }

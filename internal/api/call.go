@@ -115,6 +115,7 @@ func (a *API) serve(c *call, rt route) error {
 		}
 		who.From, who.Correlation = c.who.From, c.who.Correlation
 		c.who = who
+		c.who.Charge = a.charge(c, rt)
 		if a.OnKnown != nil {
 			a.OnKnown(ctx)
 		}
@@ -124,13 +125,13 @@ func (a *API) serve(c *call, rt route) error {
 	if rt.method == http.MethodGet {
 		_, err := io.Copy(io.Discard, http.MaxBytesReader(c.w, c.r.Body, maxBody))
 		if _, long := errors.AsType[*http.MaxBytesError](err); long {
-			return fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody)
+			return c.counted(ctx, fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody))
 		}
 		if err != nil {
-			return fault.BadRequest.Errorf(err, "The body of the request could not be read")
+			return c.counted(ctx, fault.BadRequest.Errorf(err, "The body of the request could not be read"))
 		}
 	}
-	return rt.serve(ctx, c)
+	return c.counted(ctx, rt.serve(ctx, c))
 }
 
 // caller is who the request's token names.

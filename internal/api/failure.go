@@ -12,6 +12,7 @@ import (
 	"swab/internal/action"
 	"swab/internal/canon"
 	"swab/internal/fault"
+	"swab/internal/limit"
 )
 
 // statuses is where the contract's codes meet HTTP, and the only place.
@@ -46,6 +47,14 @@ var statuses = map[fault.Code]int{
 // and repeat wherever they see it.
 const retryAfter = 5
 
+// wait is how many seconds a caller has to wait who asked too often.
+func wait(err error) int {
+	if over, ok := errors.AsType[*limit.Exceeded](err); ok {
+		return int(over.Retry.Seconds())
+	}
+	return retryAfter
+}
+
 // failure is the body of every answer that is not a success.
 type failure struct {
 	Error struct {
@@ -78,7 +87,10 @@ func (a *API) refuse(c *call, rt route, err error) {
 	case fault.Unauthorized:
 		a.Denials.Add("", c.who.From)
 		h.Set("WWW-Authenticate", a.challenge(c, err, text))
-	case fault.TooMany, fault.Unavailable:
+	case fault.TooMany:
+		a.Denials.Limited(c.who)
+		h.Set("Retry-After", strconv.Itoa(wait(err)))
+	case fault.Unavailable:
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	if active, ok := errors.AsType[*action.ActiveError](err); ok {

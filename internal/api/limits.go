@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"swab/internal/fault"
+	"swab/internal/limit"
+)
+
+// limited is a route as its calls are counted. Of one caller, the calls of one
+// name are counted together.
+type limited struct {
+	route string // method and pattern, as in the table of routes
+	name  string // in settings, messages and docs/limits.md
+	limit.Figures
+}
+
+// usual are the limits that Defender documents for nearly all of its APIs.
+var usual = limit.Figures{Minute: 100, Hour: 1500}
+
+// limits names each route that needs a token and gives its limits where the
+// settings have no others. Defender's routes have the figures that it documents.
+// Of our own only the audit log's differ: an auditor who verifies a log of
+// millions of entries, a thousand a page, must come to its end within the day.
+// Links to packages have none: who may ask for a link is limited, and a
+// download that broke off is taken up again.
+var limits = []limited{
+	{"POST api/machines/{machine}/collectInvestigationPackage", "collectInvestigationPackage", usual},
+	{"GET api/machines", "listMachines", usual},
+	{"GET api/machines/{machine}", "getMachine", usual},
+
+	{"GET api/machineactions", "listMachineActions", usual},
+	{"GET api/machineactions/{action}", "getMachineAction", usual},
+	{"POST api/machineactions/{action}/cancel", "cancelMachineAction", usual},
+	{"GET api/machineactions/{action}/getPackageUri", "getPackageUri", limit.Figures{Minute: 2, Hour: 120}},
+
+	{"GET api/swab/v1/audit", "readAuditLog", limit.Figures{Minute: 600, Hour: 20_000}},
+	{"GET api/swab/v1/actions/{action}/attempts/{attempt}", "getAttempt", usual},
+
+	{"GET api/admin/v1/apps", "listApps", usual},
+	{"POST api/admin/v1/apps", "createApp", usual},
+	{"GET api/admin/v1/apps/{app}", "getApp", usual},
+	{"POST api/admin/v1/apps/{app}/revoke", "revokeApp", usual},
+	{"POST api/admin/v1/apps/{app}/secrets", "addSecret", usual},
+	{"DELETE api/admin/v1/apps/{app}/secrets/{secret}", "removeSecret", usual},
+	{"POST api/admin/v1/apps/{app}/certificates", "addCertificate", usual},
+	{"DELETE api/admin/v1/apps/{app}/certificates/{certificate}", "removeCertificate", usual},
+	{"GET api/admin/v1/enrollments", "listEnrollments", usual},
+	{"POST api/admin/v1/enrollments", "createEnrollment", usual},
+	{"POST api/admin/v1/enrollments/{enrollment}/revoke", "revokeEnrollment", usual},
+	{"GET api/admin/v1/tenants", "listTenants", usual},
+	{"POST api/admin/v1/tenants", "createTenant", usual},
+	{"POST api/admin/v1/tenants/{tenant}/revoke", "revokeTenant", usual},
+	{"POST api/admin/v1/devices/{device}/revoke", "revokeDevice", usual},
+}
+
+// Limits are the limits of each API by its name, where the settings have no
+// others.
+func Limits() map[string]limit.Figures {
+	by := map[string]limit.Figures{}
+	for _, l := range limits {
+		by[l.name] = l.Figures
+	}
+	return by
+}
+
+// limitsOf are the limits by route, with what the settings have of others.
+func limitsOf(set map[string]limit.Figures) map[string]limited {
+	by := map[string]limited{}
+	for _, l := range limits {
+		if f, ok := set[l.name]; ok {
+			l.Figures = f
+		}
+		by[l.route] = l
+	}
+	return by
+}
+
+// charge makes what takes one call of the caller's limit, for a caller whose
+// token is good: at the first time that it is asked, and never again, since an
+// operation may ask for its permission more than once.
+func (a *API) charge(c *call, rt route) func(context.Context) error {
+	l, ok := a.limits[rt.method+" "+rt.pattern]
+	if !ok || a.Limiter == nil || l.Off() {
+		return nil
+	}
+	key := limit.Key{Tenant: c.who.Tenant, Caller: string(c.who.Kind) + "/" + c.who.ID, API: l.name}
+	asked, err := false, error(nil)
+	return func(ctx context.Context) error {
+		if !asked {
+			asked, err = true, a.Limiter.Take(ctx, key, l.Figures)
+		}
+		return err
+	}
+}
+
+// counted is what a request is answered that failed by err. What was refused for
+// its form has not come to the operation that takes its call, and counts as
+// well: a client may repeat it without a pause.
+func (c *call) counted(ctx context.Context, err error) error {
+	if err == nil || c.who.Charge == nil || errors.Is(err, fault.Forbidden) {
+		return err
+	}
+	if over := c.who.Charge(ctx); over != nil {
+		return over
+	}
+	return err
+}
