@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"regexp"
 	"strings"
@@ -49,6 +50,10 @@ func copyOriginals(ctx context.Context, h *host.Host, out collect.Sink, names []
 	return nil
 }
 
+// errKernels refuses what a link into procfs leads to: a process's environment has
+// secrets, and no name that tells.
+var errKernels = fmt.Errorf("it leads to a file of the kernel's own: %w", collect.ErrExcluded)
+
 func copyOriginal(h *host.Host, out collect.Sink, name string) error {
 	if leadsToSecret(h, name) {
 		return collect.ErrExcluded
@@ -61,8 +66,12 @@ func copyOriginal(h *host.Host, out collect.Sink, name string) error {
 	if isShadow(h, f.Stat()) {
 		return collect.ErrExcluded
 	}
-	head := make([]byte, min(f.Stat().Size, maxOriginal))
+	size := f.Stat().Size
+	head := make([]byte, max(1, min(size, maxOriginal)))
 	n, _ := f.ReadAt(head, 0) // what can't be read is told when it is copied
+	if size == 0 && n > 0 {
+		return errKernels
+	}
 	if privateBytes(head[:min(n, privateHead)]) || holdsHash(head[:n]) {
 		return collect.ErrExcluded
 	}
@@ -70,10 +79,11 @@ func copyOriginal(h *host.Host, out collect.Sink, name string) error {
 }
 
 // leadsToSecret reports whether a name, or a link on the way that it leads, is
-// that of a file that is never taken: /etc/hosts may be a link to /etc/shadow.
+// that of a file that is never taken: /etc/hosts may be a link to /etc/shadow, or
+// to a process's environment.
 func leadsToSecret(h *host.Host, name string) bool {
 	for range 40 { // as many links as the kernel follows
-		if privateName("/" + strings.TrimPrefix(name, "/")) {
+		if full := "/" + strings.TrimPrefix(name, "/"); privateName(full) || host.Special(full) {
 			return true
 		}
 		target, err := h.Root.Readlink(name)

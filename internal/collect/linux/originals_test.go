@@ -54,6 +54,7 @@ func TestSecretsAreNotCopiedUnderOtherNames(t *testing.T) {
 		"a link to a link to itself":    {"etc/hosts": "-> other", "etc/other": "-> hosts"},
 		"a folder that leads to shadow": {"etc/hosts": "-> /x/shadow", "x": "-> /etc", "etc/shadow": shadow},
 		"a link to a private key":       {"etc/hosts": "-> /key", "key": "-----BEGIN OPENSSH PRIVATE KEY-----\n"},
+		"a link to an environment":      {"etc/hosts": "-> /proc/1/environ", "proc/1/environ": "TOKEN=x"},
 		"hashes in passwd":              {"etc/hosts": "root:$y$j9T$x$y:0:0::/root:/bin/sh\n"},
 		"old hashes, locked":            {"etc/hosts": "a:x:1:\nb:!abJnggxhB/yWI:0:0::/:/bin/sh\n"},
 	} {
@@ -79,6 +80,53 @@ func TestSecretsAreNotCopiedUnderOtherNames(t *testing.T) {
 	if out := gather(t, System(), h); out.originals["/etc/hosts"] != "" {
 		t.Errorf("a second name of shadow is copied")
 	}
+}
+
+// Nor may a fact's text be a secret's.
+func TestFactOfALinkToASecretIsLeftOut(t *testing.T) {
+	const shadow = "root:$6$salt$hash:19000:0:99999:7:::\n"
+	dir := hosttest.Write(t, hosttest.Files{
+		"etc/hostname": "-> shadow", "etc/shadow": shadow, "proc/stat": "btime 1\n", "proc/loadavg": "0\n",
+	})
+	if err := os.Link(filepath.Join(dir, "etc/shadow"), filepath.Join(dir, "etc/timezone")); err != nil {
+		t.Fatal(err)
+	}
+	h, err := host.Fixture(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	out := gather(t, System(), h)
+	for _, f := range rowsOf[row.SystemFact](out, "system") {
+		if strings.Contains(f.Value, "$6$") {
+			t.Errorf("a fact tells a hash: %+v", f)
+		}
+	}
+	for _, name := range []string{"/etc/hostname", "/etc/timezone"} {
+		if !errors.Is(out.missing[name], collect.ErrExcluded) {
+			t.Errorf("%s: the miss is %v, want ErrExcluded", name, out.missing[name])
+		}
+	}
+}
+
+// The kernel's own files say that they have no bytes.
+func TestNoFileOfTheKernelIsAnOriginal(t *testing.T) {
+	h := running(t)
+	proc := *h
+	proc.Root = h.Proc
+	if err := copyOriginal(&proc, &recorder{}, "self/environ"); !errors.Is(err, collect.ErrExcluded) {
+		t.Errorf("an environment by a name that tells nothing: %v, want ErrExcluded", err)
+	}
+}
+
+func FuzzHoldsHash(f *testing.F) {
+	f.Add([]byte("root:x:0:0::/root:/bin/sh\n"))
+	f.Add([]byte("::1 localhost\nfe80::1:2:3:4 router\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if !holdsHash(append(append([]byte{}, b...), "\nroot:$6$salt$hash:19000:0:99999:7:::\n"...)) {
+			t.Errorf("a hash after %q is not seen", b)
+		}
+	})
 }
 
 func TestFilesOfSessionsAreCopiedWithinTheirBound(t *testing.T) {

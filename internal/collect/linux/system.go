@@ -110,13 +110,22 @@ func (f *facts) add(group, name, value, source string) {
 	}
 }
 
-// read is a file's bytes, and its full name. A tree that the host lacks has none.
+// read is a file's bytes, and its full name. A tree that the host lacks has none,
+// and neither has a file of /etc that leads to a secret: a fact's text is its file's.
 func (f *facts) read(t *host.Tree, name string) ([]byte, string) {
 	if t == nil {
 		return nil, name
 	}
 	source := t.Name(name)
+	if t == f.h.Root && leadsToSecret(f.h, name) {
+		f.out.Missing(source, collect.ErrExcluded)
+		return nil, source
+	}
 	b, err := t.ReadFile(name, maxFact)
+	if t == f.h.Root && (privateBytes(b[:min(len(b), privateHead)]) || holdsHash(b)) {
+		f.out.Missing(source, collect.ErrExcluded)
+		return nil, source
+	}
 	if err != nil && !errors.Is(err, host.ErrTruncated) {
 		if !host.Gone(err) && !errors.Is(err, host.ErrNotRegular) {
 			f.out.Missing(source, err)
