@@ -57,7 +57,7 @@ func (a *actionShow) Run(ctx context.Context, env command.Env) error {
 
 type actionCancel struct {
 	Action  string `arg:"" help:"The action's id."`
-	Comment string `help:"Why."`
+	Comment string `help:"Why: it stands in the audit log." placeholder:"TEXT"`
 	connection
 	output
 }

@@ -27,7 +27,7 @@ func Commands() []command.Command {
 	return []command.Command{
 		{Name: "collect", Help: "Ask a device for a package", Run: func() command.Runner { return &collect{} }},
 		{Name: "download", Help: "Fetch an action's package and receipt", Run: func() command.Runner { return &download{} }},
-		{Name: "verify", Help: "Judge a package", Run: func() command.Runner { return &verify{} }},
+		{Name: "verify", Help: "Check that a package is whole, and whose it is", Run: func() command.Runner { return &verify{} }},
 		{Name: "show", Help: "Show what is in a package", Run: func() command.Runner { return &showPackage{} }},
 		{Name: "device", Help: "Devices", Verbs: []command.Command{
 			{Name: "list", Help: "List devices, the newest first", Run: func() command.Runner { return &deviceList{} }},

@@ -13,7 +13,7 @@ import (
 type collect struct {
 	Device     string `arg:"" help:"The device's id, full name or host name."`
 	Comment    string `help:"Why: it stands in the audit log." required:"" placeholder:"TEXT"`
-	Profile    string `help:"What to take. Default: the server's." placeholder:"NAME"`
+	Profile    string `help:"Name of what to take, as triage or volatile. Default: triage." placeholder:"NAME"`
 	ExternalID string `name:"external-id" help:"An id of your own, kept with the action." placeholder:"TEXT"`
 	Wait       bool   `help:"Wait until the action has ended."`
 	Output     string `help:"Wait, fetch the package to this file and its receipt beside it, and judge both." placeholder:"FILE"`

@@ -18,7 +18,7 @@ type connection struct {
 	Credentials  string         `help:"The server's bootstrap.json: where it is, and who asks." env:"SWAB_CREDENTIALS" placeholder:"FILE"`
 	APIBase      string         `name:"api-base" help:"Base URL of the server." env:"SWAB_API_BASE" placeholder:"URL"`
 	Authority    string         `help:"Where tokens come from: the base URL and the tenant's id." env:"SWAB_AUTHORITY" placeholder:"URL"`
-	ClientID     string         `name:"client-id" help:"The application that asks." env:"SWAB_CLIENT_ID" placeholder:"ID"`
+	ClientID     string         `name:"client-id" help:"The application that asks; its secret is taken from $SWAB_CLIENT_SECRET, never from a flag." env:"SWAB_CLIENT_ID" placeholder:"ID"`
 	ClientSecret command.Secret `help:"The application's secret." env:"SWAB_CLIENT_SECRET"`
 	CAFile       string         `name:"ca-file" help:"Authorities that the server's certificate is judged by, PEM. Default: the system's." env:"SWAB_CA_FILE" placeholder:"FILE"`
 }

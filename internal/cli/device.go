@@ -10,8 +10,8 @@ import (
 
 // page is which part of a list is asked for.
 type page struct {
-	Top  int `help:"At most so many." default:"100"`
-	Skip int `help:"Leave out the first so many."`
+	Top  int `help:"Most rows to list." default:"100"`
+	Skip int `help:"How many of the first rows to leave out." placeholder:"N"`
 }
 
 func (p page) of() client.Page { return client.Page{Top: p.Top, Skip: p.Skip} }

@@ -25,8 +25,8 @@ type Config struct {
 	Config                command.ConfigFile `help:"File of settings, YAML: the flags' names and their values." env:"SWAB_CONFIG" placeholder:"FILE"`
 	Data                  string             `help:"Directory of the database, the packages and the server's files." env:"SWAB_DATA" required:"" placeholder:"DIR"`
 	Listen                string             `help:"Address of the API and the devices' connections." env:"SWAB_LISTEN" default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
-	URL                   []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one counts where none was asked by. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
-	Certificate           string             `help:"TLS certificate chain, PEM; read again when it changes. Default: of the server's own authority." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
+	URL                   []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one serves where a request names none of them. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
+	Certificate           string             `help:"TLS certificate chain, PEM; read again when it changes. Default: one that the server's own authority signs, ca.pem in the data directory." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
 	CertificateKey        string             `help:"Private key of --certificate, PEM." env:"SWAB_CERTIFICATE_KEY" placeholder:"FILE"`
 	MasterKey             command.Secret     `help:"Key that seals the server's other keys, base64 of 32 bytes. Default: the file master.key in the data directory." env:"SWAB_MASTER_KEY"`
 	MetricsListen         string             `help:"Address of the Prometheus metrics, plain HTTP; empty for none." env:"SWAB_METRICS_LISTEN" placeholder:"HOST:PORT"`
