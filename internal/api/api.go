@@ -45,6 +45,7 @@ type operations interface {
 	Get(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
 	List(ctx context.Context, who auth.Caller, q action.Query) ([]action.Action, error)
 	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)
+	Disallowed(ctx context.Context, who auth.Caller, name, what string) error
 	Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error)
 	Link(ctx context.Context, who auth.Caller, id action.ID, there func(action.Action) error) (action.Action, error)
 	Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error
@@ -96,6 +97,7 @@ type packages interface {
 // Config is what the API is put together from.
 type Config struct {
 	Engine   operations
+	Fleet    devices
 	Register register
 	Records  records
 	Vault    packages

@@ -10,7 +10,8 @@ import (
 )
 
 // route is one line of the API. Words of a pattern are matched without regard
-// to case, as Defender does; a segment in braces takes any text.
+// to case, as Defender does; what stands in braces takes any text: a segment, or
+// the arguments of a function.
 type route struct {
 	method  string // a GET is a HEAD too
 	pattern string
@@ -21,15 +22,25 @@ type route struct {
 // table is the whole surface, in order. Under /api a route stands for /api/v1.0
 // as well, Swab's own apart, which have their own version.
 func (a *API) table() []route {
-	return []route{
+	routes := []route{
 		{"POST", "api/machines/{machine}/collectInvestigationPackage", false, answer(a.collect)},
 		{"GET", "api/machines", false, answer(a.machines)},
+		{"GET", "api/machines/findbyip({arguments})", false, answer(a.findByIP)},
+		{"GET", "api/machines/findbytag", false, answer(a.findByTag)},
+		{"POST", "api/machines/AddOrRemoveTagForMultipleMachines", false, answer(a.tagMany)},
 		{"GET", "api/machines/{machine}", false, answer(a.machine)},
+		{"PATCH", "api/machines/{machine}", false, answer(a.updateMachine)},
+		{"POST", "api/machines/{machine}/tags", false, answer(a.tags)},
+		{"POST", "api/machines/{machine}/setDeviceValue", false, answer(a.setDeviceValue)},
+		{"GET", "api/machines/{machine}/availableMachineActions", false, answer(a.availableActions)},
 
 		{"GET", "api/machineactions", false, answer(a.actions)},
 		{"GET", "api/machineactions/{action}", false, answer(a.action)},
 		{"POST", "api/machineactions/{action}/cancel", false, answer(a.cancel)},
 		{"GET", "api/machineactions/{action}/getPackageUri", false, answer(a.packageURI)},
+
+		{"GET", "api/alerts", false, answer(a.alerts)},
+		{"GET", "api/exposureScore", false, answer(a.exposureScore)},
 
 		{"GET", "api/swab/v1/audit", false, answer(a.audit)},
 		{"GET", "api/swab/v1/actions/{action}/attempts/{attempt}", false, a.attempt},
@@ -52,6 +63,10 @@ func (a *API) table() []route {
 
 		{"GET", "packages/{tenant}/{file}", true, a.download},
 	}
+	for _, name := range otherActions {
+		routes = append(routes, route{"POST", "api/machines/{machine}/" + name, false, answer(a.otherAction(name))})
+	}
+	return routes
 }
 
 // own are the words below /api of what Defender does not have.
@@ -99,9 +114,15 @@ func (rt route) fits(segments []string) (map[string]string, bool) {
 	}
 	values := map[string]string{}
 	for i, w := range words {
-		if name, ok := strings.CutPrefix(w, "{"); ok {
-			values[strings.TrimSuffix(name, "}")] = segments[i]
-		} else if fold(segments[i]) != fold(w) {
+		before, rest, braces := strings.Cut(w, "{")
+		name, after, _ := strings.Cut(rest, "}")
+		s := segments[i]
+		switch {
+		case !braces && fold(s) != fold(w):
+			return nil, false
+		case braces && len(s) > len(before)+len(after) && fold(s[:len(before)]) == fold(before) && s[len(s)-len(after):] == after:
+			values[name] = s[len(before) : len(s)-len(after)]
+		case braces:
 			return nil, false
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/bus"
 	"swab/internal/evidence"
+	"swab/internal/fleet"
 	"swab/internal/gateway"
 	"swab/internal/issuer"
 	"swab/internal/keys"
@@ -45,6 +46,7 @@ type Server struct {
 	vault     *vault.Vault
 	engine    *action.Engine
 	register  *access.Register
+	fleet     *fleet.Fleet
 	bus       *bus.Local
 	gateway   *gateway.Gateway
 	api       *api.API
@@ -159,7 +161,7 @@ func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, e
 	return ownCertificates(ring, bases, s.now, s.log)
 }
 
-// core makes the vault, the engine and the register.
+// core makes the vault, the engine, the fleet and the register.
 func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err error) {
 	s.vault, err = vault.New(ctx, vault.Options{
 		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
@@ -169,6 +171,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 		return err
 	}
 	s.register = &access.Register{Records: s.store, Home: home, Now: s.now, Logger: s.log}
+	s.fleet = &fleet.Fleet{Records: s.store, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
@@ -202,7 +205,7 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	s.bus = bus.NewLocal(s.gateway.Wake)
 	s.engine.Bus, s.register.Bus = s.bus, s.bus
 	s.api = api.New(api.Config{
-		Engine: s.engine, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
+		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.issuer = issuer.New(issuer.Config{
@@ -333,6 +336,12 @@ func (s *Server) sweep(ctx context.Context) {
 		s.log.ErrorContext(ctx, "sweep of actions ended early; it is repeated", "err", err)
 	} else if n > 0 {
 		s.log.InfoContext(ctx, "actions timed out", "count", n)
+	}
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = s.store.ForgetAddresses(ctx, s.now().Add(-fleet.Remembered-fleet.Around)); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "old addresses of devices could not be forgotten; the sweep tries again", "err", err)
+		}
 	}
 	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "sweep of uploads ended early; it is repeated", "err", err)
