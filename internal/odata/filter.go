@@ -304,7 +304,7 @@ func (p *parser) property(at token) *Property {
 		}
 		return nil
 	}
-	found := p.entity.find(at.text)
+	found := p.entity.Find(at.text)
 	switch {
 	case at.kind != word || found == nil && p.tok.is("("):
 		p.fail(at, "%s is not a function that is supported here", at.shown())
@@ -324,7 +324,8 @@ func (o Operand) name(p *parser) string {
 	return o.Property.Name
 }
 
-func (e *Entity) find(name string) *Property {
+// Find is the property of a name, in any case; nil for none.
+func (e *Entity) Find(name string) *Property {
 	for i := range e.Properties {
 		if strings.EqualFold(e.Properties[i].Name, name) {
 			return &e.Properties[i]

@@ -36,15 +36,15 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Parse(%q) has top %d, skip %d", raw, q.Top, q.Skip)
 		}
 		next := odata.Next(raw, "token")
-		if len(next) > odata.MaxQuery {
-			return
+		if len(next) > odata.MaxQuery+len("&$skiptoken=token") {
+			return // what an address can't hold was encoded
 		}
 		again, err := odata.Parse(next, entity)
 		if err != nil || again.After != "token" || again.Skip != 0 || again.Top != q.Top || again.Count != q.Count ||
 			odata.Match(q.Filter, row) != odata.Match(again.Filter, row) {
 			t.Errorf("Next(%q) = %q, which is read as %+v, %v", raw, next, again, err)
 		}
-		if u, err := url.Parse("https://swab.example/api/machines?" + next); err != nil || u.RawQuery != next && !strings.Contains(next, "#") {
+		if u, err := url.Parse("https://swab.example/api/machines?" + next); err != nil || u.RawQuery != next {
 			t.Errorf("Next(%q) = %q is no query: %v", raw, next, err)
 		}
 	})

@@ -17,7 +17,7 @@ func (p *parser) value(o Operand, t token) any {
 		return nil
 	}
 	if t.kind != quoted && !p.literal(t) {
-		if t.kind == word && p.lambda == "" && p.entity.find(t.text) == nil {
+		if t.kind == word && p.lambda == "" && p.entity.Find(t.text) == nil {
 			p.fail(t, "%s is not a value: a string needs quotes", t.shown())
 		}
 		p.fail(t, "a value is wanted, not %s", t.shown())

@@ -10,6 +10,10 @@ import (
 // Match says whether a condition holds of an entity whose properties get
 // returns: nil for null, or what the property's type says. A nil condition
 // holds of all. This is what a store's answer is held against.
+//
+// A text may be known by several values, a []string: what asks for one value
+// then holds where it does of one of them, ne where eq does not, and gt, ge, lt
+// and le look at the first.
 func Match(e Expr, get func(*Property) any) bool {
 	switch e := e.(type) {
 	case nil:
@@ -21,13 +25,24 @@ func Match(e Expr, get func(*Property) any) bool {
 	case *Not:
 		return !Match(e.Term, get)
 	case *Compare:
-		return compare(e.Operand.of(get), e.Op, e.Operand.folded(e.Value))
+		values := e.Operand.of(get)
+		switch w := e.Operand.folded(e.Value); e.Op {
+		case Eq:
+			return slices.ContainsFunc(values, func(v any) bool { return compare(v, Eq, w) })
+		case Ne:
+			return !slices.ContainsFunc(values, func(v any) bool { return compare(v, Eq, w) })
+		default:
+			return compare(values[0], e.Op, w)
+		}
 	case *In:
-		v := e.Operand.of(get)
-		return slices.ContainsFunc(e.Values, func(w any) bool { return compare(v, Eq, e.Operand.folded(w)) })
+		return slices.ContainsFunc(e.Operand.of(get), func(v any) bool {
+			return slices.ContainsFunc(e.Values, func(w any) bool { return compare(v, Eq, e.Operand.folded(w)) })
+		})
 	case *Text:
-		v, ok := e.Operand.of(get).(string)
-		return ok && e.Func.holds(v, e.Operand.folded(e.Value).(string))
+		return slices.ContainsFunc(e.Operand.of(get), func(v any) bool {
+			s, ok := v.(string)
+			return ok && e.Func.holds(s, e.Operand.folded(e.Value).(string))
+		})
 	case *Any:
 		list, _ := get(e.Property).([]string)
 		return slices.ContainsFunc(list, func(s string) bool {
@@ -37,19 +52,34 @@ func Match(e Expr, get func(*Property) any) bool {
 	panic("odata: a condition of no known kind")
 }
 
-// of is an operand's value.
-func (o Operand) of(get func(*Property) any) any {
-	s, ok := get(o.Property).(string)
-	if !ok {
-		return get(o.Property)
+// of are an operand's values: one, but for a text that is known by several.
+func (o Operand) of(get func(*Property) any) []any {
+	v := get(o.Property)
+	list, several := v.([]string)
+	if s, ok := v.(string); ok {
+		list = []string{s}
+	} else if !several {
+		return []any{v}
 	}
-	switch {
-	case o.Func == ToLower:
-		s = lower(s)
-	case o.Func == ToUpper:
-		s = upper(s)
+	values := make([]any, len(list))
+	for i, s := range list {
+		switch o.Func {
+		case ToLower:
+			s = lower(s)
+		case ToUpper:
+			s = upper(s)
+		}
+		values[i] = o.folded(s)
 	}
-	return o.folded(s)
+	return values
+}
+
+// Given is a text that is null where it is empty, as Match wants it.
+func Given(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 // folded is a value in the form in which it is compared: of enums in lower case.
@@ -74,7 +104,7 @@ func compare(a any, op Op, b any) bool {
 	var n int
 	switch a := a.(type) {
 	case string:
-		n = strings.Compare(a, b.(string))
+		n = cmp.Compare(a, b.(string))
 	case int64:
 		n = cmp.Compare(a, b.(int64))
 	case bool:

@@ -66,6 +66,7 @@ const (
 	MaxDepth = 32      // parentheses and nots within one another
 	MaxTop   = 10_000  // entities of one answer
 	maxOrder = 8       // properties to sort by
+	maxToken = 4 << 10 // bytes of a $skiptoken, encoded; they do not count for MaxQuery
 )
 
 // Query is a list's query.
@@ -76,7 +77,14 @@ type Query struct {
 	Skip    int
 	Count   bool
 	Select  []string // names as the entity spells them; nil for all
-	After   string   // $skiptoken
+	After   string   // $skiptoken: whose page this is, in words of whoever gave it out
+}
+
+// Page is a list's answer.
+type Page[T any] struct {
+	Rows  []T
+	Total int64  // all that the filter selects; -1 where it was not asked for
+	Next  string // the key after which the next page begins, for Query.After; "" where nothing is left
 }
 
 // All is the query that selects everything.

@@ -77,7 +77,7 @@ func Next(rawQuery, token string) string {
 func printable(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"#<>", c) >= 0 {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)
@@ -90,7 +90,7 @@ func printable(s string) string {
 // query is taken apart by hand: names come percent-encoded, empty parts are
 // nothing, and a ; is a character like others.
 func options(raw string, f func(name, value string) error) error {
-	if len(raw) > MaxQuery {
+	if len(raw) > MaxQuery+maxToken || len(raw)-tokenSize(raw) > MaxQuery {
 		return &Error{"", 0, fmt.Sprintf("The query has over %d bytes", MaxQuery)}
 	}
 	seen := map[string]bool{}
@@ -121,6 +121,16 @@ func options(raw string, f func(name, value string) error) error {
 	return nil
 }
 
+// tokenSize is the length of the part that Next has written at the end: a query
+// that could just be asked can be asked for its next page.
+func tokenSize(raw string) int {
+	at := strings.LastIndexByte(raw, '&') + 1
+	if !strings.HasPrefix(raw[at:], "$skiptoken=") && !strings.HasPrefix(raw[at:], "%24skiptoken=") {
+		return 0
+	}
+	return len(raw) - max(at-1, 0)
+}
+
 func unsupported(name string) error {
 	return &Error{"", 0, fmt.Sprintf("The query specified in the URI is not valid. The query option '%s' is not supported here.", clip(name))}
 }
@@ -139,7 +149,7 @@ func (p *parser) orderBy() []Order {
 	var list []Order
 	for {
 		at := p.next()
-		found := p.entity.find(at.text)
+		found := p.entity.Find(at.text)
 		switch {
 		case at.kind != word || found == nil:
 			p.fail(at, "%s is not a property of %s", at.shown(), p.entity.Name)
@@ -169,7 +179,7 @@ func (p *parser) selection() []string {
 	var list []string
 	for {
 		at := p.next()
-		found := p.entity.find(at.text)
+		found := p.entity.Find(at.text)
 		if at.kind != word || found == nil {
 			p.fail(at, "%s is not a property of %s", at.shown(), p.entity.Name)
 		}
