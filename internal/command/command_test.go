@@ -106,6 +106,57 @@ func TestFlagWinsOverVariableOverFileOverDefault(t *testing.T) {
 	}
 }
 
+type bound struct {
+	Config command.ConfigFile `help:"File of settings"`
+	Top    int                `help:"How many"`
+	Limits command.Table      `help:"Limits" env:"SWAB_LIMITS" default:"on" placeholder:"on|off"`
+}
+
+func (b *bound) Run(_ context.Context, env command.Env) error {
+	return json.NewEncoder(env.Stdout).Encode(b.Limits)
+}
+
+func TestATableIsAWordOrAMappingInTheFile(t *testing.T) {
+	for _, tc := range []struct {
+		file, variable, flag, err string
+		want                      command.Table
+	}{
+		{want: command.Table{Word: "on"}},
+		{flag: "off", want: command.Table{Word: "off"}},
+		{variable: "off", file: "limits: on", want: command.Table{Word: "off"}},
+		{file: "limits: off", want: command.Table{Word: "off"}},
+		{file: "limits: {x: off, y: {minute: 2}}", want: command.Table{Rows: map[string]command.Row{"x": {Word: "off"}, "y": {Cells: map[string]string{"minute": "2"}}}}},
+		{file: "limits: {x: off}", flag: "on", want: command.Table{Word: "on"}},
+		{file: "limits: [x, y]", err: "--limits (from FILE): takes a single value or a mapping of names"},
+		{file: "limits: {x: [y]}", err: "--limits (from FILE): x takes a single value or a mapping"},
+		{file: "limits: {x: {y: [z]}}", err: "--limits (from FILE): x: y takes a single value"},
+		{file: "top: {x: 1}", err: `settings FILE: "top" takes a single value or a list`},
+	} {
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, []byte(tc.file+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"bound", "--config", file}
+		if tc.flag != "" {
+			args = append(args, "--limits", tc.flag)
+		}
+		result := commandtest.Call(t.Context(), func(ctx context.Context, args []string, env command.Env) int {
+			return command.Main(ctx, args, env, "prog", []command.Command{{Name: "bound", Help: "Bound it", Run: func() command.Runner { return &bound{} }}})
+		}, []string{"SWAB_LIMITS=" + tc.variable}, args...)
+		if tc.err != "" {
+			if want := "prog: " + strings.ReplaceAll(tc.err, "FILE", file) + "\n"; result.Code != command.ExitUsage || !strings.Contains(result.Stderr, want) {
+				t.Errorf("%q: %d %q, want %q", tc.file, result.Code, result.Stderr, want)
+			}
+			continue
+		}
+		var got command.Table
+		err := json.Unmarshal([]byte(result.Stdout), &got)
+		if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+			t.Errorf("%+v: %v %s (-want +got):\n%s", tc, err, result.Stderr, diff)
+		}
+	}
+}
+
 func TestAllBadSettingsAreReportedAtOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(file, []byte("wait: soon\ntopp: 3\nconfig: x\nlisten: 0.0.0.0:1\n"), 0o600); err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
@@ -58,14 +60,19 @@ func (p *parser) file(trace *kong.Context, node *kong.Node, getenv func(string) 
 	if err != nil {
 		return none, fmt.Errorf("settings %s: %w", name, err)
 	}
-	var unknown []error
-	for key := range settings {
+	var wrong []error
+	for key, value := range settings {
 		known := func(f *kong.Flag) bool { return f.Name == key && f != config && f != p.kong.Model.HelpFlag }
-		if !slices.ContainsFunc(node.Flags, known) {
-			unknown = append(unknown, fmt.Errorf("settings %s: unknown key %q", name, key))
+		_, mapping := value.(map[string]any)
+		switch at := slices.IndexFunc(node.Flags, known); {
+		case at < 0:
+			wrong = append(wrong, fmt.Errorf("settings %s: unknown key %q", name, key))
+		case mapping && node.Flags[at].Target.Type() != reflect.TypeFor[Table]():
+			wrong = append(wrong, fmt.Errorf("settings %s: %q takes a single value or a list", name, key))
+			delete(settings, key)
 		}
 	}
-	slices.SortFunc(unknown, func(a, b error) int { return bytes.Compare([]byte(a.Error()), []byte(b.Error())) })
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		value, ok := settings[flag.Name]
 		if !ok {
@@ -73,7 +80,7 @@ func (p *parser) file(trace *kong.Context, node *kong.Node, getenv func(string) 
 		}
 		p.source = " (from " + name + ")"
 		return value, nil
-	}), errors.Join(unknown...)
+	}), errors.Join(wrong...)
 }
 
 func readFile(name string) (map[string]any, error) {
@@ -92,9 +99,10 @@ func readFile(name string) (map[string]any, error) {
 	return parseSettings(data)
 }
 
-// parseSettings reads a YAML mapping of names to single values or lists of them.
-// A single value becomes the text that the file has, as if a flag had given it;
-// a list becomes a []any of such texts.
+// parseSettings reads a YAML mapping of names to single values, lists of them, or
+// mappings of names to either or to mappings of names to either. A single value
+// becomes the text that the file has, as if a flag had given it; a list becomes a
+// []any of such texts, a mapping a map[string]any.
 func parseSettings(data []byte) (map[string]any, error) {
 	if len(data) > MaxConfig {
 		return nil, fmt.Errorf("has over %d bytes", MaxConfig)
@@ -119,14 +127,31 @@ func parseSettings(data []byte) (map[string]any, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("line %d: not a mapping of names to values", root.Line)
 	}
+	return mapping(root, maxDepth)
+}
+
+// maxDepth is how many mappings a setting may have one within the other.
+const maxDepth = 2
+
+// mapping reads the names and values of a mapping, within which so many more
+// may be one within the other.
+func mapping(node *yaml.Node, depth int) (map[string]any, error) {
 	settings := map[string]any{}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			return nil, fmt.Errorf("line %d: a name is a plain word", key.Line)
 		}
 		if _, twice := settings[key.Value]; twice {
 			return nil, fmt.Errorf("line %d: %q stands there twice", key.Line, key.Value)
+		}
+		if value.Kind == yaml.MappingNode && depth > 0 {
+			inner, err := mapping(value, depth-1)
+			if err != nil {
+				return nil, err
+			}
+			settings[key.Value] = inner
+			continue
 		}
 		v, err := plain(value)
 		if err != nil {
