@@ -10,9 +10,16 @@
 // the environment (see [Master]); it is never in the database or a backup of it.
 //
 // A key is in use from From until To. After To it signs no more but still
-// verifies: tokens, links and nonces for [Recent], receipts and checkpoints for
-// ever. So a key may be succeeded while the server runs, by adding a record;
-// Record.Succeed has room for the statement by which the old key names the new.
+// verifies: tokens for [TokenOverlap], links and nonces for [Recent], receipts
+// and checkpoints for ever. So a key may be succeeded while the server runs, by
+// adding a record; Record.Succeed has room for the statement by which the old
+// key names the new. A key that ends where it began was withdrawn: it verifies
+// nothing, which is what a key that was stolen deserves.
+//
+// The key of access tokens is succeeded by schedule ([Ring.Tend]) and by hand
+// ([Ring.SucceedTokens]). The next key is published some time before it signs,
+// so that other nodes, and whoever keeps the key document in a cache, know it by
+// then. Several nodes may try at once: the store lets one of them.
 //
 // The recovery key is the exception: its private half is handed out once, when
 // it is made, and only the public half is kept.

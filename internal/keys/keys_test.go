@@ -11,19 +11,30 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"swab/internal/audit"
 )
 
-// memory is a Store in memory; fail makes its next AddKey of that purpose fail.
+// memory is a Store in memory; fail makes its next AddKey of that purpose fail,
+// down every Keys.
 type memory struct {
+	mu      sync.Mutex
 	records []Record
+	entries []audit.Entry
 	fail    Purpose
+	down    error
 }
 
-func (m *memory) Keys(context.Context) ([]Record, error) { return slices.Clone(m.records), nil }
+func (m *memory) Keys(context.Context) ([]Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.records), m.down
+}
 
 func (m *memory) AddKey(_ context.Context, r Record) error {
 	if r.Purpose == m.fail {

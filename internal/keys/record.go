@@ -21,8 +21,11 @@ type Record struct {
 	Purpose Purpose
 	ID      string // hex SHA-256 of the public half, or random for a symmetric key
 	From    time.Time
-	To      time.Time // zero: in use; signs no more from then on, but still verifies
+	To      time.Time // zero: in use; signs no more from then on, but still verifies. From itself: withdrawn, verifies nothing
 	Public  []byte    // Ed25519, PKIX DER, or the authority's certificate in DER; nil for a symmetric key
 	Sealed  []byte    // the private half under the master key; nil for the recovery key
 	Succeed []byte    // a DSSE statement by the key before it; nil for the first
 }
+
+// withdrawn says that nothing the key ever signed counts any more.
+func (r Record) withdrawn() bool { return !r.To.IsZero() && !r.To.After(r.From) }

@@ -12,11 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Recent is how long after its end a key still verifies what is short-lived:
-// longer than any token, link or nonce.
+// longer than any link or nonce. For access tokens see [TokenOverlap].
 const Recent = 24 * time.Hour
 
 // Store keeps keys; *store.Store satisfies it.
@@ -39,11 +41,16 @@ type Config struct {
 	Recovery func(ed25519.PrivateKey) error
 }
 
-// Ring is the server's keys, open. It doesn't change, and is safe for
-// concurrent use.
+// Ring is the server's keys, open. It changes only by what [Ring.Reload] finds
+// in the store, and is safe for concurrent use.
 type Ring struct {
-	now  func() time.Time
-	keys []key // newest first
+	now    func() time.Time
+	store  Store
+	master Master
+	keys   atomic.Pointer[[]key] // newest first; what it points to never changes
+
+	reading sync.Mutex // one reader of the store at a time
+	asked   time.Time  // when an unknown key last made [Ring.Refresh] read
 }
 
 // key is an opened record. Of the four private forms one is set, by purpose;
@@ -69,16 +76,16 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring := &Ring{now: c.Now}
+	ring, opened := &Ring{now: c.Now, store: c.Store, master: master}, []key{}
 	for _, r := range records {
 		k, err := unseal(r, master)
 		if err != nil {
 			return nil, err
 		}
-		ring.keys = append(ring.keys, k)
+		opened = append(opened, k)
 	}
 	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority, Recovery} {
-		if slices.ContainsFunc(ring.keys, func(k key) bool { return k.Purpose == p }) {
+		if slices.ContainsFunc(opened, func(k key) bool { return k.Purpose == p }) {
 			continue
 		}
 		k, err := generate(p, c.Now(), master)
@@ -94,9 +101,9 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 		if err := c.Store.AddKey(ctx, k.Record); err != nil {
 			return nil, fmt.Errorf("keep the %s key: %w", p, err)
 		}
-		ring.keys = append(ring.keys, k)
+		opened = append(opened, k)
 	}
-	slices.SortStableFunc(ring.keys, func(a, b key) int { return b.From.Compare(a.From) })
+	ring.keep(opened)
 	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority} {
 		if _, ok := ring.current(p); !ok {
 			return nil, fmt.Errorf("no %s key is in use at %s: all have ended or are still to come; look at this machine's clock",
@@ -106,10 +113,16 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	return ring, nil
 }
 
+// keep makes opened the ring's keys.
+func (r *Ring) keep(opened []key) {
+	slices.SortStableFunc(opened, func(a, b key) int { return b.From.Compare(a.From) })
+	r.keys.Store(&opened)
+}
+
 // current is the newest key of a purpose that is in use.
 func (r *Ring) current(p Purpose) (key, bool) {
 	now := r.now()
-	for _, k := range r.keys {
+	for _, k := range *r.keys.Load() {
 		if k.Purpose == p && !now.Before(k.From) && (k.To.IsZero() || now.Before(k.To)) {
 			return k, true
 		}
@@ -125,8 +138,8 @@ func (r *Ring) must(p Purpose) key {
 		return k
 	}
 	var last key
-	for _, k := range r.keys {
-		if k.Purpose == p {
+	for _, k := range *r.keys.Load() {
+		if k.Purpose == p && !k.withdrawn() {
 			last = k
 		}
 	}
@@ -137,9 +150,16 @@ func (r *Ring) must(p Purpose) key {
 // that are still to come included: another node's clock may be ahead.
 func (r *Ring) recent(p Purpose) []key {
 	now := r.now()
-	return slices.DeleteFunc(slices.Clone(r.keys), func(k key) bool {
-		return k.Purpose != p || !k.To.IsZero() && now.After(k.To.Add(Recent))
-	})
+	return slices.DeleteFunc(slices.Clone(*r.keys.Load()), func(k key) bool { return k.Purpose != p || !k.verifies(now) })
+}
+
+// verifies says whether what the key signed may still hold.
+func (k key) verifies(now time.Time) bool {
+	overlap := Recent
+	if k.Purpose == AccessToken {
+		overlap = TokenOverlap
+	}
+	return k.To.IsZero() || !k.withdrawn() && !now.After(k.To.Add(overlap))
 }
 
 // LogKey signs checkpoints.
@@ -156,22 +176,6 @@ func (r *Ring) PublicReceiptKey() ed25519.PublicKey { return r.must(Receipt).Pub
 
 // PublicRecoveryKey is the key that devices pin for a log restored from a backup.
 func (r *Ring) PublicRecoveryKey() ed25519.PublicKey { return r.must(Recovery).Public }
-
-// TokenKey signs access tokens; id is the kid of its header.
-func (r *Ring) TokenKey() (id string, signer *rsa.PrivateKey) {
-	k := r.must(AccessToken)
-	return k.ID, k.rsa
-}
-
-// TokenKeys are the keys by which access tokens are checked, by id: those in
-// use, those that ended a short while ago, and those announced.
-func (r *Ring) TokenKeys() map[string]*rsa.PublicKey {
-	public := map[string]*rsa.PublicKey{}
-	for _, k := range r.recent(AccessToken) {
-		public[k.ID] = &k.rsa.PublicKey
-	}
-	return public
-}
 
 // MAC is the HMAC-SHA-256 over data by the present key of a symmetric purpose.
 func (r *Ring) MAC(p Purpose, data []byte) []byte { return sum(r.must(p), data) }
