@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/fault"
@@ -24,6 +25,8 @@ type Store struct {
 	writer  *writer
 	reader  *conn
 	close   func() error
+
+	revision atomic.Uint64 // see AccessRevision
 }
 
 // Open opens the database, makes it if there is none, and brings its schema up
@@ -50,10 +53,17 @@ func (s *Store) Close() error { return s.close() }
 // it was about.
 func write[T any](ctx context.Context, s *Store, what string, run func(context.Context, *tx) (T, error)) (T, error) {
 	var got, none T
+	var identity atomic.Bool // a call whose caller went away may still run
 	err := s.writer.do(ctx, func(ctx context.Context, t *tx) (err error) {
 		got, err = run(ctx, t)
+		if t.identity {
+			identity.Store(true)
+		}
 		return err
 	})
+	if identity.Load() {
+		s.revision.Add(1)
+	}
 	if err != nil { // got may still be written to, if the caller's time ran out
 		return none, s.fail(what, err)
 	}

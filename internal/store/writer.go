@@ -43,7 +43,8 @@ type request struct {
 // tx is what a call sees of its transaction.
 type tx struct {
 	*conn
-	trees *trees
+	trees    *trees
+	identity bool // see revision.go
 }
 
 var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")

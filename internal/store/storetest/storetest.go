@@ -59,6 +59,8 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"EnrollmentsAreKept", enrollmentsAreKept},
 		{"RevokedTokenAdmitsNobody", revokedTokenAdmitsNobody},
 		{"KeysAreKept", keysAreKept},
+		{"KeysFollowOneAnother", keysFollow},
+		{"RevisionTellsOfIdentities", revisionTells},
 		{"UploadsAreKept", uploadsAreKept},
 		{"OneUploadIsSealed", oneUploadIsSealed},
 		{"AttemptHasOneUpload", attemptHasOneUpload},

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"context"
+	"strings"
+)
+
+// identities are the tables whose changes callers may not go on without: who is
+// let in, and as what.
+var identities = []string{"tenants", "apps", "app_secrets", "app_certificates"}
+
+// AccessRevision changes with each change of a tenant, an application, its
+// secrets or its certificates that this process makes, before the call that
+// makes it returns. It starts at 0 with the process.
+func (s *Store) AccessRevision() uint64 { return s.revision.Load() }
+
+// exec is conn.exec; it takes note of changes that raise the revision, so that
+// no call can forget to.
+func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	for _, table := range identities {
+		for _, verb := range []string{"INSERT INTO ", "UPDATE ", "DELETE FROM "} {
+			if rest, ok := strings.CutPrefix(query, verb); ok && strings.HasPrefix(rest, table+" ") {
+				t.identity = true
+			}
+		}
+	}
+	return t.conn.exec(ctx, query, args...)
+}
