@@ -153,7 +153,7 @@ func install(t testing.TB) *installation {
 		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
-	tokens := issuer.New(issuer.Config{Records: in.store, Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})
+	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})
 	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if Serves(r) {
 			in.api.ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -35,36 +36,36 @@ const deviceAudience = "swab:device"
 // signing gives the keys of access tokens; *keys.Ring satisfies it.
 type signing interface {
 	TokenKey() (id string, signer *rsa.PrivateKey)
-	TokenKeys() map[string]*rsa.PublicKey
-}
 
-// apps finds applications; *store.Store satisfies it. One that doesn't exist is
-// fault.NotFound.
-type apps interface {
-	App(ctx context.Context, tenant, id string) (App, error)
+	// PublicTokenKey is the key of that id, nil where there is none.
+	PublicTokenKey(id string) *rsa.PublicKey
+
+	// Refresh looks for keys that other nodes made. It bounds itself how often.
+	Refresh(ctx context.Context) error
 }
 
 // Tokens issues and validates access tokens: JWTs signed with RS256, of the
 // v1.0 shape that Defender's clients decode. A token says who its bearer is;
-// what an application may do is read from the store at each request, so that a
-// change holds at once. Safe for concurrent use.
+// what an application may do is looked up at each request, so that a change
+// holds at once. Safe for concurrent use.
 type Tokens struct {
 	Resources Resources
+	Directory *Directory
 
-	bases []string
-	keys  signing
-	apps  apps
-	now   func() time.Time
-	known *cache
+	bases  []string
+	keys   signing
+	now    func() time.Time
+	known  *cache
+	shared shared
 }
 
 // NewTokens returns the tokens of an installation. bases are its public base
 // URLs, without a slash at the end, at least one; a token issued under one of
 // them holds under all.
-func NewTokens(bases []string, keys signing, apps apps, now func() time.Time) *Tokens {
+func NewTokens(bases []string, keys signing, people people, now func() time.Time) *Tokens {
 	return &Tokens{
-		Resources: NewResources(bases),
-		bases:     bases, keys: keys, apps: apps, now: now, known: newCache(4096),
+		Resources: NewResources(bases), Directory: NewDirectory(people, now),
+		bases: bases, keys: keys, now: now, known: newCache(4096),
 	}
 }
 
@@ -80,8 +81,8 @@ type claims struct {
 	Expires   int64         `json:"exp"`
 	AppName   string        `json:"app_displayname,omitempty"`
 	AppID     string        `json:"appid,omitempty"`
-	AppIDACR  string        `json:"appidacr,omitempty"` // "1": the application proved itself by a secret
-	Party     string        `json:"azp,omitempty"`      // as appid, for readers of v2.0 tokens
+	AppIDACR  Proof         `json:"appidacr,omitempty"`
+	Party     string        `json:"azp,omitempty"` // as appid, for readers of v2.0 tokens
 	Provider  string        `json:"idp,omitempty"`
 	Object    string        `json:"oid,omitempty"`
 	Roles     []string      `json:"roles,omitempty"`
@@ -97,36 +98,64 @@ type confirmation struct {
 	JKT string `json:"jkt"` // RFC 7638 thumbprint
 }
 
-// Issue returns an access token for an application, good for [TokenLife]. base
+// Proof is how an application proved itself, as tokens say it in appidacr.
+type Proof string
+
+// The proofs.
+const (
+	BySecret      Proof = "1"
+	ByCertificate Proof = "2"
+)
+
+// Issued is a new access token.
+type Issued struct {
+	Token string
+	From  time.Time // its first second
+	Until time.Time // its end
+}
+
+// Grant returns an access token for an application, good for [TokenLife]. base
 // is the base URL that the request came to, resource what the client asked for,
-// which goes into aud as it was spelt.
+// which goes into aud as it was spelt. Who asks for the same again within one
+// second gets the same token.
+func (t *Tokens) Grant(base, resource string, app App, by Proof) (Issued, error) {
+	issuer, now := Issuer(base, app.Tenant), t.now().UTC().Truncate(time.Second)
+	kid, key := t.keys.TokenKey()
+	token, err := t.shared.get(shareKey{second: now.Unix(), kid: kid, claims: sharedClaims{
+		audience: resource, issuer: issuer, tenant: app.Tenant, app: app.ID, name: app.Name, proof: string(by), roles: strings.Join(app.Roles, " "),
+	}}, func() (string, error) {
+		return sign(kid, key, now, claims{
+			Audience: resource, Issuer: issuer, Provider: issuer,
+			AppName: app.Name, AppID: app.ID, AppIDACR: by, Party: app.ID, Object: app.ID, Subject: app.ID,
+			Roles: app.Roles, Tenant: app.Tenant,
+		}, TokenLife)
+	})
+	return Issued{Token: token, From: now, Until: now.Add(TokenLife)}, err
+}
+
+// Issue returns the token alone, for an application that proved itself by a secret.
 func (t *Tokens) Issue(base, resource string, app App) (string, error) {
-	issuer := Issuer(base, app.Tenant)
-	return t.sign(claims{
-		Audience: resource, Issuer: issuer, Provider: issuer,
-		AppName: app.Name, AppID: app.ID, AppIDACR: "1", Party: app.ID, Object: app.ID, Subject: app.ID,
-		Roles: app.Roles, Tenant: app.Tenant,
-	}, TokenLife)
+	issued, err := t.Grant(base, resource, app, BySecret)
+	return issued.Token, err
 }
 
 // IssueDevice returns an access token for a device, bound to the key with the
 // thumbprint jkt and good for [DeviceTokenLife].
 func (t *Tokens) IssueDevice(tenant string, id device.ID, jkt string) (string, error) {
-	return t.sign(claims{
+	kid, key := t.keys.TokenKey()
+	return sign(kid, key, t.now(), claims{
 		Audience: deviceAudience, Issuer: Issuer(t.bases[0], tenant),
 		Subject: string(id), Tenant: tenant, Confirm: &confirmation{JKT: jkt},
 	}, DeviceTokenLife)
 }
 
 // sign completes the claims with times, an id and the version.
-func (t *Tokens) sign(c claims, life time.Duration) (string, error) {
-	now := t.now()
+func sign(kid string, key *rsa.PrivateKey, now time.Time, c claims, life time.Duration) (string, error) {
 	c.IssuedAt, c.NotBefore, c.Expires = now.Unix(), now.Unix(), now.Add(life).Unix()
 	id := make([]byte, 16)
 	rand.Read(id) // never fails (crypto/rand)
 	c.ID, c.Version = base64.RawURLEncoding.EncodeToString(id), "1.0"
 
-	kid, key := t.keys.TokenKey()
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: kid}},
 		(&jose.SignerOptions{}).WithType("JWT"))
@@ -141,17 +170,18 @@ func (t *Tokens) sign(c claims, life time.Duration) (string, error) {
 }
 
 // Validate returns the caller that a token of an application names, with the
-// roles that the application has now. Whatever is wrong with the token is
-// fault.Unauthorized; another error means that it could not be told.
+// roles that the application has now. Whatever is wrong with the token, its
+// application or its tenant is fault.Unauthorized; another error means that it
+// could not be told.
 func (t *Tokens) Validate(ctx context.Context, token string) (Caller, error) {
-	c, err := t.verify(token)
+	c, err := t.verify(ctx, token)
 	if err != nil {
 		return Caller{}, err
 	}
-	if !t.Resources.Accept(c.Audience) {
+	if !c.ours {
 		return Caller{}, refuse(nil, "The access token is meant for another audience")
 	}
-	app, err := t.apps.App(ctx, c.Tenant, c.AppID)
+	app, err := t.Directory.App(ctx, c.Tenant, c.AppID)
 	if errors.Is(err, fault.NotFound) {
 		return Caller{}, refuse(err, "The application of the access token does not exist any more")
 	}
@@ -173,10 +203,11 @@ type DeviceToken struct {
 	Expires time.Time
 }
 
-// ValidateDevice returns what a device's token says. That its bearer holds the
-// key, and that the device is not revoked, is for its caller to see.
-func (t *Tokens) ValidateDevice(token string) (DeviceToken, error) {
-	c, err := t.verify(token)
+// ValidateDevice returns what a device's token says. A token of a tenant that is
+// gone or revoked does not hold. That its bearer holds the key, and that the
+// device is not revoked, is for its caller to see.
+func (t *Tokens) ValidateDevice(ctx context.Context, token string) (DeviceToken, error) {
+	c, err := t.verify(ctx, token)
 	if err != nil {
 		return DeviceToken{}, err
 	}
@@ -184,65 +215,79 @@ func (t *Tokens) ValidateDevice(token string) (DeviceToken, error) {
 	if c.Audience != deviceAudience || err != nil || c.Confirm == nil || c.Confirm.JKT == "" {
 		return DeviceToken{}, refuse(err, "The access token is not a device's")
 	}
+	switch _, err := t.Directory.Tenant(ctx, c.Tenant); {
+	case errors.Is(err, fault.NotFound):
+		return DeviceToken{}, refuse(err, "The tenant of the access token does not exist any more")
+	case err != nil:
+		return DeviceToken{}, fmt.Errorf("tenant of an access token: %w", err)
+	}
 	return DeviceToken{Tenant: c.Tenant, Device: id, JKT: c.Confirm.JKT, Expires: time.Unix(c.Expires, 0).UTC()}, nil
 }
 
 // verify checks a token's signature, issuer and times. What was verified once
 // is remembered by its hash, so that a client's next request costs no RSA; times
 // and the key's life are looked at each time.
-func (t *Tokens) verify(token string) (claims, error) {
+func (t *Tokens) verify(ctx context.Context, token string) (*verified, error) {
 	if len(token) > MaxToken {
-		return claims{}, refuse(nil, "The access token is too long")
+		return nil, refuse(nil, "The access token is too long")
 	}
-	sum, public := sha256.Sum256([]byte(token)), t.keys.TokenKeys()
+	sum := sha256.Sum256([]byte(token))
 	v, ok := t.known.get(sum)
-	if ok && public[v.kid] == nil {
-		return claims{}, refuse(nil, "The access token is signed by an unknown key")
+	if ok && t.keys.PublicTokenKey(v.kid) == nil {
+		return nil, refuse(nil, "The access token is signed by an unknown key")
 	}
 	if !ok {
 		var err error
-		if v, err = t.open(token, public); err != nil {
-			return claims{}, err
+		if v, err = t.open(ctx, token); err != nil {
+			return nil, err
 		}
 	}
 	switch now := t.now(); {
 	case v.Expires <= now.Add(-Skew).Unix():
-		return claims{}, refuse(nil, "The access token has expired")
+		return nil, refuse(nil, "The access token has expired")
 	case v.NotBefore > now.Add(Skew).Unix():
-		return claims{}, refuse(nil, "The access token is not valid yet")
+		return nil, refuse(nil, "The access token is not valid yet")
 	}
 	if !ok {
 		t.known.add(sum, v)
 	}
-	return v.claims, nil
+	return v, nil
 }
 
-// verified is a token whose signature and issuer hold.
+// verified is a token whose signature and issuer hold. Nobody changes it.
 type verified struct {
 	claims
-	kid string
+	kid  string
+	ours bool // its audience is this API
 }
 
-// open checks a token's signature by the key that its kid names among public.
-// The list of algorithms has one member, so neither none nor an HMAC under the
-// public key is ever tried; jku, x5u and jwk in a header are not looked at.
-func (t *Tokens) open(token string, public map[string]*rsa.PublicKey) (verified, error) {
-	var v verified
+// open checks a token's signature by the key that its kid names. The list of
+// algorithms has one member, so neither none nor an HMAC under the public key is
+// ever tried; jku, x5u and jwk in a header are not looked at. An unknown kid may
+// be of a key that another node made: the store is asked, now and then.
+func (t *Tokens) open(ctx context.Context, token string) (*verified, error) {
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return v, refuse(err, "The access token is not a JWT signed with RS256")
+		return nil, refuse(err, "The access token is not a JWT signed with RS256")
 	}
-	v.kid = parsed.Headers[0].KeyID
-	key := public[v.kid]
+	v := &verified{kid: parsed.Headers[0].KeyID}
+	key := t.keys.PublicTokenKey(v.kid)
 	if key == nil {
-		return v, refuse(nil, "The access token is signed by an unknown key")
+		if err := t.keys.Refresh(ctx); err != nil {
+			return nil, err
+		}
+		key = t.keys.PublicTokenKey(v.kid)
+	}
+	if key == nil {
+		return nil, refuse(nil, "The access token is signed by an unknown key")
 	}
 	if err := parsed.Claims(key, &v.claims); err != nil {
-		return v, refuse(err, "The access token's signature does not hold")
+		return nil, refuse(err, "The access token's signature does not hold")
 	}
 	if v.Tenant == "" || !slices.ContainsFunc(t.bases, func(b string) bool { return v.Issuer == Issuer(b, v.Tenant) }) {
-		return v, refuse(nil, "The access token is from another issuer")
+		return nil, refuse(nil, "The access token is from another issuer")
 	}
+	v.ours = t.Resources.Accept(v.Audience)
 	return v, nil
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
@@ -11,6 +12,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +23,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
 
+	"swab/internal/audit"
 	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/keys"
@@ -32,24 +36,61 @@ const (
 	dev    = device.ID("3d1f0a9b5c7e2d4486a0f1b2c3d4e5f607182930")
 )
 
-// records keeps keys and applications in memory.
+// records keeps keys, tenants and applications in memory.
 type records struct {
-	mu   sync.Mutex
-	keys []keys.Record
-	apps map[string]App // by tenant/id
-	down error
+	mu       sync.Mutex
+	keys     []keys.Record
+	tenants  []Tenant
+	apps     map[string]App // by tenant/id
+	down     error
+	revision uint64
+	asked    int // how often for an application
 }
 
-func (r *records) Keys(context.Context) ([]keys.Record, error) { return r.keys, nil }
+func (r *records) Keys(context.Context) ([]keys.Record, error) { return slices.Clone(r.keys), nil }
 
 func (r *records) AddKey(_ context.Context, k keys.Record) error {
 	r.keys = append(r.keys, k)
 	return nil
 }
 
+func (r *records) SucceedKey(_ context.Context, s keys.Succession) (bool, error) {
+	for i, k := range r.keys {
+		if k.ID == s.Old && k.To.IsZero() {
+			if r.keys[i].To = s.New.From; s.Withdraw {
+				r.keys[i].To = k.From
+			}
+			r.keys = append(r.keys, s.New)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (r *records) AccessRevision() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision
+}
+
+// change is what a process that keeps records does when one of them changes.
+func (r *records) change(do func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do()
+	r.revision++
+}
+
+func (r *records) Tenants(context.Context) ([]Tenant, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.tenants), r.down
+}
+
 func (r *records) App(_ context.Context, tenant, id string) (App, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.asked++
 	if r.down != nil {
 		return App{}, r.down
 	}
@@ -66,18 +107,20 @@ type fixture struct {
 	store  *records
 	app    App
 	now    time.Time
+	dir    string
 }
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{
+		dir: t.TempDir(),
 		now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 		app: App{Tenant: tenant, ID: "7f0e6d5c-1a2b-4c3d-8e9f-001122334455", Name: "IR automation", Roles: []string{CollectForensics, ReadAll}},
 	}
-	f.store = &records{apps: map[string]App{tenant + "/" + f.app.ID: f.app}}
+	f.store = &records{tenants: []Tenant{{ID: tenant, Name: "contoso.example"}}, apps: map[string]App{tenant + "/" + f.app.ID: f.app}}
 	clock := func() time.Time { return f.now }
 	ring, err := keys.Open(t.Context(), keys.Config{
-		Store: f.store, Dir: t.TempDir(), Now: clock, Recovery: func(ed25519.PrivateKey) error { return nil },
+		Store: f.store, Dir: f.dir, Now: clock, Recovery: func(ed25519.PrivateKey) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,11 +132,11 @@ func newFixture(t testing.TB) *fixture {
 
 func (f *fixture) issue(t testing.TB) string {
 	t.Helper()
-	token, err := f.tokens.Issue(base, "https://api.securitycenter.microsoft.com", f.app)
+	issued, err := f.tokens.Grant(base, "https://api.securitycenter.microsoft.com", f.app, BySecret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return issued.Token
 }
 
 // forge signs claims, with the server's own token key unless signer says otherwise.
@@ -152,10 +195,11 @@ func TestATokenHasTheShapeThatClientsDecode(t *testing.T) {
 
 func TestATokenHoldsUntilItsEndAndUnderEveryBaseURL(t *testing.T) {
 	f := newFixture(t)
-	token, err := f.tokens.Issue(other, "https://eu.swab.example/", f.app)
+	issued, err := f.tokens.Grant(other, "https://eu.swab.example/", f.app, BySecret)
 	if err != nil {
 		t.Fatal(err)
 	}
+	token := issued.Token
 	want := Caller{Kind: Application, Tenant: tenant, ID: f.app.ID, Name: "IR automation", Roles: f.app.Roles, Source: "PublicApi"}
 	for _, after := range []time.Duration{0, 30 * time.Minute, TokenLife} {
 		f.now = f.now.Truncate(time.Hour).Add(after)
@@ -169,25 +213,198 @@ func TestATokenHoldsUntilItsEndAndUnderEveryBaseURL(t *testing.T) {
 	}
 }
 
-func TestAChangeOfRolesHoldsAtTheNextRequest(t *testing.T) {
+func TestAChangeHoldsAtTheNextRequest(t *testing.T) {
 	f := newFixture(t)
 	token := f.issue(t)
-	if _, err := f.tokens.Validate(t.Context(), token); err != nil {
+	device, err := f.tokens.IssueDevice(tenant, dev, "thumbprint")
+	if err != nil {
 		t.Fatal(err)
 	}
+	holds := func() { // so that what follows is remembered
+		t.Helper()
+		if _, err := f.tokens.Validate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.tokens.ValidateDevice(t.Context(), device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(why string) {
+		t.Helper()
+		if _, err := f.tokens.Validate(t.Context(), token); !errors.Is(err, fault.Unauthorized) {
+			t.Errorf("%s: %v, want Unauthorized", why, err)
+		}
+	}
+	holds()
 	app := f.app
 	app.Roles = []string{ReadAll}
-	f.store.apps[tenant+"/"+app.ID] = app
+	f.store.change(func() { f.store.apps[tenant+"/"+app.ID] = app })
 	if who, err := f.tokens.Validate(t.Context(), token); err != nil || !cmp.Equal(who.Roles, app.Roles) {
 		t.Errorf("roles %v, %v", who.Roles, err)
 	}
-	delete(f.store.apps, tenant+"/"+app.ID)
-	if _, err := f.tokens.Validate(t.Context(), token); !errors.Is(err, fault.Unauthorized) {
-		t.Errorf("application deleted: %v, want Unauthorized", err)
+	app.Revoked = true
+	f.store.change(func() { f.store.apps[tenant+"/"+app.ID] = app })
+	refused("application revoked")
+	f.store.change(func() { f.store.apps[tenant+"/"+app.ID] = f.app })
+	holds()
+	f.store.change(func() { f.store.tenants[0].Revoked = true })
+	refused("tenant revoked")
+	if _, err := f.tokens.ValidateDevice(t.Context(), device); !errors.Is(err, fault.Unauthorized) {
+		t.Errorf("a device of a revoked tenant: %v, want Unauthorized", err)
 	}
-	f.store.down = errors.New("database is locked")
+	f.store.change(func() { f.store.tenants[0].Revoked = false })
+	holds()
+	f.store.change(func() { delete(f.store.apps, tenant+"/"+app.ID) })
+	refused("application deleted")
+	f.store.change(func() { f.store.down = errors.New("database is locked") })
 	if _, err := f.tokens.Validate(t.Context(), token); err == nil || errors.Is(err, fault.Unauthorized) {
 		t.Errorf("store down: %v, want an error that is not the caller's", err)
+	}
+}
+
+func TestAChangeByAnotherNodeHoldsWithinASecond(t *testing.T) {
+	f := newFixture(t)
+	token := f.issue(t)
+	for range 3 {
+		if _, err := f.tokens.Validate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.store.asked != 1 {
+		t.Errorf("asked the store %d times for one application, want once", f.store.asked)
+	}
+	delete(f.store.apps, tenant+"/"+f.app.ID) // and no revision tells
+	f.now = f.now.Add(DirectoryAge)
+	if _, err := f.tokens.Validate(t.Context(), token); !errors.Is(err, fault.Unauthorized) {
+		t.Errorf("a second after another node deleted the application: %v, want Unauthorized", err)
+	}
+	f.store.apps[tenant+"/"+f.app.ID] = f.app
+	f.now = f.now.Add(-time.Minute) // a clock that is set back makes nothing last longer
+	if _, err := f.tokens.Validate(t.Context(), token); err != nil {
+		t.Errorf("after the clock was set back: %v", err)
+	}
+}
+
+func TestATenantIsFoundByIDBeforeName(t *testing.T) {
+	f := newFixture(t)
+	const second = "00000000-0000-4000-8000-000000000002"
+	f.store.tenants = append(f.store.tenants, Tenant{ID: second, Name: tenant}, Tenant{ID: "3", Name: "gone.example", Revoked: true})
+	for name, want := range map[string]string{
+		tenant: tenant, strings.ToUpper(tenant): tenant, "Contoso.Example": tenant, second: second, "gone.example": "", "3": "", "": "",
+	} {
+		got, err := f.tokens.Directory.Tenant(t.Context(), name)
+		if got.ID != want || (want == "") != errors.Is(err, fault.NotFound) {
+			t.Errorf("%q is tenant %q, %v; want %q", name, got.ID, err, want)
+		}
+	}
+}
+
+func TestADirectoryRemembersWithinItsBound(t *testing.T) {
+	f := newFixture(t)
+	for i := range 2 * maxRemembered {
+		if _, err := f.tokens.Directory.App(t.Context(), tenant, strconv.Itoa(i)); !errors.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+	}
+	if n := len(f.tokens.Directory.apps); n > maxRemembered {
+		t.Errorf("remembers %d applications, bound is %d", n, maxRemembered)
+	}
+}
+
+func TestOneSignatureServesASecond(t *testing.T) {
+	f := newFixture(t)
+	first := f.issue(t)
+	if f.issue(t) != first {
+		t.Error("the same was asked for twice in a second, and signed twice")
+	}
+	const resource = "https://api.securitycenter.microsoft.com"
+	app, reader := f.app, f.app
+	app.ID = "00000000-0000-4000-8000-000000000009"
+	reader.Roles = []string{ReadAll}
+	for name, issue := range map[string]func() (Issued, error){
+		"another base URL":    func() (Issued, error) { return f.tokens.Grant(other, resource, f.app, BySecret) },
+		"another resource":    func() (Issued, error) { return f.tokens.Grant(base, resource+"/", f.app, BySecret) },
+		"another application": func() (Issued, error) { return f.tokens.Grant(base, resource, app, BySecret) },
+		"other roles":         func() (Issued, error) { return f.tokens.Grant(base, resource, reader, BySecret) },
+		"another proof":       func() (Issued, error) { return f.tokens.Grant(base, resource, f.app, ByCertificate) },
+	} {
+		if got, err := issue(); err != nil || got.Token == first {
+			t.Errorf("%s: the same token, or none: %v", name, err)
+		}
+	}
+	if _, err := f.ring.SucceedTokens(t.Context(), f.store, tenant, audit.Hidden{}, true); err != nil {
+		t.Fatal(err)
+	}
+	if f.issue(t) == first {
+		t.Error("a token of a key that was withdrawn in the same second")
+	}
+	second := f.issue(t)
+	f.now = f.now.Add(time.Second)
+	if f.issue(t) == second {
+		t.Error("a token of the second before")
+	}
+}
+
+func TestATokenOutlivesTheKeyThatSignedIt(t *testing.T) {
+	if TokenLife+2*Skew > keys.TokenOverlap {
+		t.Errorf("a token lives %v, its key is known for %v", TokenLife, keys.TokenOverlap)
+	}
+	f := newFixture(t)
+	next, err := f.ring.SucceedTokens(t.Context(), f.store, tenant, audit.Hidden{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.now = next.From.Add(-time.Second)
+	last := f.issue(t)
+	f.now = next.From
+	if kid, _ := f.ring.TokenKey(); kid != next.ID {
+		t.Fatal("the next key does not sign")
+	}
+	f.now = f.now.Add(TokenLife)
+	if _, err := f.tokens.Validate(t.Context(), last); err != nil {
+		t.Errorf("the last token of the old key, at its end: %v", err)
+	}
+	young := f.issue(t)
+	if _, err := f.tokens.Validate(t.Context(), young); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ring.SucceedTokens(t.Context(), f.store, tenant, audit.Hidden{}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.tokens.Validate(t.Context(), young); !errors.Is(err, fault.Unauthorized) {
+		t.Errorf("a remembered token of a withdrawn key: %v, want Unauthorized", err)
+	}
+}
+
+func TestAKeyOfAnotherNodeIsLookedForNowAndThen(t *testing.T) {
+	f := newFixture(t)
+	clock := func() time.Time { return f.now }
+	elsewhere, err := keys.Open(t.Context(), keys.Config{Store: f.store, Dir: f.dir, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := NewTokens([]string{base}, elsewhere, f.store, clock)
+	fresh := func() string {
+		t.Helper()
+		if _, err := elsewhere.SucceedTokens(t.Context(), f.store, tenant, audit.Hidden{}, true); err != nil {
+			t.Fatal(err)
+		}
+		issued, err := node.Grant(base, base, f.app, BySecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return issued.Token
+	}
+	if _, err := f.tokens.Validate(t.Context(), fresh()); err != nil {
+		t.Errorf("a token of another node's new key: %v", err)
+	}
+	second := fresh()
+	if _, err := f.tokens.Validate(t.Context(), second); !errors.Is(err, fault.Unauthorized) {
+		t.Errorf("the store was asked twice within 5 seconds: %v", err)
+	}
+	f.now = f.now.Add(5 * time.Second)
+	if _, err := f.tokens.Validate(t.Context(), second); err != nil {
+		t.Errorf("5 seconds later: %v", err)
 	}
 }
 
@@ -284,7 +501,7 @@ func TestDeviceTokensAndAccessTokensAreNotExchangeable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.tokens.ValidateDevice(token)
+	got, err := f.tokens.ValidateDevice(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +512,7 @@ func TestDeviceTokensAndAccessTokensAreNotExchangeable(t *testing.T) {
 	if _, err := f.tokens.Validate(t.Context(), token); !errors.Is(err, fault.Unauthorized) {
 		t.Errorf("a device's token at the API: %v", err)
 	}
-	if _, err := f.tokens.ValidateDevice(f.issue(t)); !errors.Is(err, fault.Unauthorized) {
+	if _, err := f.tokens.ValidateDevice(t.Context(), f.issue(t)); !errors.Is(err, fault.Unauthorized) {
 		t.Errorf("an application's token at the device's door: %v", err)
 	}
 	for name, change := range map[string]func(map[string]any){
@@ -306,12 +523,12 @@ func TestDeviceTokensAndAccessTokensAreNotExchangeable(t *testing.T) {
 			c["aud"], c["sub"], c["cnf"] = "swab:device", string(dev), map[string]any{"jkt": "x"}
 			change(c)
 		})
-		if _, err := f.tokens.ValidateDevice(forged); !errors.Is(err, fault.Unauthorized) {
+		if _, err := f.tokens.ValidateDevice(t.Context(), forged); !errors.Is(err, fault.Unauthorized) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	f.now = f.now.Add(DeviceTokenLife + Skew)
-	if _, err := f.tokens.ValidateDevice(token); !errors.Is(err, fault.Unauthorized) {
+	if _, err := f.tokens.ValidateDevice(t.Context(), token); !errors.Is(err, fault.Unauthorized) {
 		t.Errorf("after its end: %v", err)
 	}
 }
@@ -319,10 +536,10 @@ func TestDeviceTokensAndAccessTokensAreNotExchangeable(t *testing.T) {
 func TestCacheKeepsTheLatestWithinItsBound(t *testing.T) {
 	c := newCache(2)
 	sum := func(s string) [32]byte { return sha256.Sum256([]byte(s)) }
-	c.add(sum("a"), verified{kid: "a"})
-	c.add(sum("b"), verified{kid: "b"})
+	c.add(sum("a"), &verified{kid: "a"})
+	c.add(sum("b"), &verified{kid: "b"})
 	c.get(sum("a"))
-	c.add(sum("c"), verified{kid: "c"})
+	c.add(sum("c"), &verified{kid: "c"})
 	for name, want := range map[string]bool{"a": true, "b": false, "c": true} {
 		if v, ok := c.get(sum(name)); ok != want || ok && v.kid != name {
 			t.Errorf("%s: there %t, want %t", name, ok, want)
@@ -376,11 +593,30 @@ func FuzzValidate(f *testing.F) {
 	})
 }
 
+// BenchmarkIssue is a token of its own each time, beside the bare signature,
+// which nothing can undercut, and tokens of which one second has many.
 func BenchmarkIssue(b *testing.B) {
 	f := newFixture(b)
-	for b.Loop() {
-		f.issue(b)
-	}
+	_, key := f.ring.TokenKey()
+	sum := sha256.Sum256([]byte("bare"))
+	b.Run("bare RSA signature", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("own", func(b *testing.B) {
+		for b.Loop() {
+			f.now = f.now.Add(time.Second)
+			f.issue(b)
+		}
+	})
+	b.Run("shared", func(b *testing.B) {
+		for b.Loop() {
+			f.issue(b)
+		}
+	})
 }
 
 func BenchmarkValidate(b *testing.B) {

@@ -70,7 +70,7 @@ type Devices interface {
 // Tokens issues and reads access tokens of devices; *auth.Tokens satisfies it.
 type Tokens interface {
 	IssueDevice(tenant string, id device.ID, jkt string) (string, error)
-	ValidateDevice(token string) (auth.DeviceToken, error)
+	ValidateDevice(ctx context.Context, token string) (auth.DeviceToken, error)
 }
 
 // Keys are the server's keys as far as devices see them; *keys.Ring satisfies it.

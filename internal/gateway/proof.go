@@ -147,9 +147,12 @@ func (g *Gateway) peer(r *http.Request) (peer, error) {
 	if err != nil {
 		return peer{}, err
 	}
-	claims, err := g.tokens.ValidateDevice(token)
-	if err != nil {
+	claims, err := g.tokens.ValidateDevice(r.Context(), token)
+	switch {
+	case errors.Is(err, fault.Unauthorized):
 		return peer{}, invalid("The access token does not hold", err)
+	case err != nil:
+		return peer{}, err
 	}
 	p, pub, err := g.proof(r, token, http.StatusUnauthorized)
 	if err != nil {

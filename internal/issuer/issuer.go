@@ -2,11 +2,13 @@
 // and the metadata documents that Defender's clients and OAuth libraries ask for
 // when they are pointed at another authority.
 //
-// An application proves itself by a secret (client_credentials) and gets an
-// access token; package auth makes and checks those. The other grants are
-// refused as unsupported. Every address stands under a tenant, by its id or its
-// name, and every answer names the base URL that the request came to, since
-// libraries refuse an issuer on another host than they asked.
+// An application proves itself by a secret, or by an assertion that it signed
+// with a certificate's key, and gets an access token (client_credentials);
+// package auth makes and checks those. There are two token endpoints, v1 and v2,
+// which differ in how the resource is named and in the answer's form. The other
+// grants are refused as unsupported. Every address stands under a tenant, by its
+// id or its name, and every answer names the base URL that the request came to,
+// since libraries refuse an issuer on another host than they asked.
 //
 // Failures have the form of RFC 6749, in which error is a string, with the
 // additions that clients of Microsoft's issuer read. A secret is read from the
@@ -21,29 +23,22 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"swab/internal/auth"
+	"swab/internal/fault"
 	"swab/internal/keys"
 	"swab/internal/origin"
 )
 
-// records is what the issuer looks up; *store.Store satisfies it.
-type records interface {
-	Tenants(ctx context.Context) ([]auth.Tenant, error)
-
-	// App returns one application, or fault.NotFound.
-	App(ctx context.Context, tenant, id string) (auth.App, error)
-}
-
 // Config is what the issuer is put together from.
 type Config struct {
-	Records records
 	Keys    *keys.Ring
-	Tokens  *auth.Tokens
+	Tokens  *auth.Tokens  // and the directory of tenants and applications
 	Denials *auth.Denials // counts what is answered 401
 	Origin  *origin.Set
 	Now     func() time.Time
@@ -63,16 +58,39 @@ func New(c Config) *Issuer { return &Issuer{c} }
 type endpoint struct {
 	path    string
 	methods []string
+	reach   reach
 	serve   func(s *Issuer, c *call) (any, error)
 }
 
+// reach is whom an answer concerns.
+type reach int
+
+const (
+	ofClient reach = iota // one client of the tenant: nobody else may keep it
+	ofTenant              // the tenant: the same for everybody, for a while
+	ofAll                 // the installation: there under the shared names too
+)
+
+// Methods of endpoints. A form may come with a GET: see form.
+var (
+	asking   = []string{http.MethodGet, http.MethodPost}
+	fetching = []string{http.MethodGet, http.MethodHead}
+)
+
 // endpoints is the whole surface. Paths are matched without regard to case.
 var endpoints = []endpoint{
-	{"oauth2/v2.0/token", []string{http.MethodGet, http.MethodPost}, (*Issuer).token},
-	{"v2.0/.well-known/openid-configuration", []string{http.MethodGet, http.MethodHead}, (*Issuer).metadataV2},
-	{".well-known/openid-configuration", []string{http.MethodGet, http.MethodHead}, (*Issuer).metadataV1},
-	{"discovery/v2.0/keys", []string{http.MethodGet, http.MethodHead}, (*Issuer).jwks},
+	{"oauth2/v2.0/token", asking, ofClient, (*Issuer).tokenV2},
+	{"oauth2/token", asking, ofClient, (*Issuer).tokenV1},
+	{"v2.0/.well-known/openid-configuration", fetching, ofTenant, (*Issuer).metadataV2},
+	{".well-known/openid-configuration", fetching, ofTenant, (*Issuer).metadataV1},
+	{"discovery/v2.0/keys", fetching, ofAll, (*Issuer).jwks},
+	{"discovery/keys", fetching, ofAll, (*Issuer).jwks},
+	{"discovery/instance", fetching, ofAll, (*Issuer).instanceDiscovery},
 }
+
+// sharedNames are those that stand for any tenant at Microsoft's issuer. Here
+// they name none, but what is the same for all is served under them too.
+var sharedNames = []string{"common", "organizations", "consumers"}
 
 // call is a request to a known endpoint.
 type call struct {
@@ -140,25 +158,36 @@ func (s *Issuer) serve(c *call) (route string, body any, err error) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), deadline)
 	defer cancel()
 	c.r = c.r.WithContext(ctx)
-	if c.tenant, err = s.tenant(ctx, name); err != nil {
-		return e.path, nil, err
+	if e.reach != ofAll || !isShared(name) {
+		if c.tenant, err = s.tenant(ctx, name); err != nil {
+			return e.path, nil, err
+		}
 	}
 	body, err = e.serve(s, c)
+	if err == nil && e.reach != ofClient {
+		c.w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(documentAge.Seconds())))
+		c.w.Header().Del("Pragma")
+	}
 	return e.path, body, err
+}
+
+// documentAge is how long whoever fetched a document may go without asking
+// again: less than a new key is published before it signs.
+const documentAge = keys.TokenSoon / 2
+
+func isShared(name string) bool {
+	return slices.ContainsFunc(sharedNames, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // tenant finds a tenant by id or name, in any case.
 func (s *Issuer) tenant(ctx context.Context, name string) (auth.Tenant, error) {
-	all, err := s.Records.Tenants(ctx)
-	if err != nil {
-		return auth.Tenant{}, err
+	t, err := s.Tokens.Directory.Tenant(ctx, name)
+	switch {
+	case err == nil, !errors.Is(err, fault.NotFound):
+		return t, err
+	case isShared(name):
+		return t, invalidRequest(90002, "'%s' names no tenant, and an application signs in at its own: put the tenant's id or name in its place", clip(name))
+	default:
+		return t, invalidRequest(90002, "There is no tenant '%s' here; use the tenant's id or its name", clip(name))
 	}
-	at := slices.IndexFunc(all, func(t auth.Tenant) bool { return strings.EqualFold(t.ID, name) })
-	if at < 0 {
-		at = slices.IndexFunc(all, func(t auth.Tenant) bool { return strings.EqualFold(t.Name, name) })
-	}
-	if at < 0 {
-		return auth.Tenant{}, invalidRequest(90002, "There is no tenant '%s' here; use the tenant's id or its name", clip(name))
-	}
-	return all[at], nil
 }

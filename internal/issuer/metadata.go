@@ -10,6 +10,13 @@ import (
 	"swab/internal/auth"
 )
 
+// Paths below a tenant that stand in documents, and in what clients sign.
+const (
+	tokenPathV2  = "/oauth2/v2.0/token"
+	tokenPathV1  = "/oauth2/token"
+	issuerPathV2 = "/v2.0"
+)
+
 // metadata is an OpenID Connect discovery document. Each address in it is under
 // the base URL that was asked, and the tenant's id is written out.
 type metadata struct {
@@ -20,6 +27,7 @@ type metadata struct {
 	KeysEndpoint          string   `json:"jwks_uri"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	GrantTypes            []string `json:"grant_types_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -31,25 +39,29 @@ type metadata struct {
 
 // metadataV2 is the document that an authority with /v2.0 has.
 func (s *Issuer) metadataV2(c *call) (any, error) {
-	return document(c, c.base+"/"+c.tenant.ID+"/v2.0"), nil
+	root := c.base + "/" + c.tenant.ID
+	return document(root+issuerPathV2, root+"/oauth2/v2.0", root+"/discovery/v2.0/keys"), nil
 }
 
 // metadataV1 is the document of the authority itself, whose issuer stands in
 // access tokens.
 func (s *Issuer) metadataV1(c *call) (any, error) {
-	return document(c, auth.Issuer(c.base, c.tenant.ID)), nil
+	root := c.base + "/" + c.tenant.ID
+	return document(auth.Issuer(c.base, c.tenant.ID), root+"/oauth2", root+"/discovery/keys"), nil
 }
 
-func document(c *call, issuer string) metadata {
-	root := c.base + "/" + c.tenant.ID
+// document names the endpoints of one version. That of devicecode stands beside
+// that of token: libraries make its address by replacing the word.
+func document(issuer, oauth, keys string) metadata {
 	return metadata{
 		Issuer:                issuer,
-		AuthorizationEndpoint: root + "/oauth2/v2.0/authorize",
-		TokenEndpoint:         root + "/oauth2/v2.0/token",
-		DeviceEndpoint:        root + "/oauth2/v2.0/devicecode",
-		KeysEndpoint:          root + "/discovery/v2.0/keys",
-		EndSessionEndpoint:    root + "/oauth2/v2.0/logout",
-		TokenAuthMethods:      []string{"client_secret_post", "client_secret_basic"},
+		AuthorizationEndpoint: oauth + "/authorize",
+		TokenEndpoint:         oauth + "/token",
+		DeviceEndpoint:        oauth + "/devicecode",
+		KeysEndpoint:          keys,
+		EndSessionEndpoint:    oauth + "/logout",
+		TokenAuthMethods:      []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
+		TokenAuthAlgorithms:   assertionAlgorithms,
 		GrantTypes:            []string{"client_credentials"},
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},

@@ -209,7 +209,7 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.issuer = issuer.New(issuer.Config{
-		Records: s.store, Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+		Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
 	return nil
 }
