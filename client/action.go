@@ -102,15 +102,20 @@ func (c *Client) Cancel(ctx context.Context, id, comment string) (Action, error)
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 2 * time.Second
-	patience  = time.Minute // with a server that can't be reached or does not work
+	slowPoll  = 5 * time.Second  // for what takes longer than
+	ordinary  = 20 * time.Second // most collections do
+	patience  = time.Minute      // with a server that can't be reached or does not work
 )
 
-// Wait asks for an action again and again until it has ended, after 100 ms at
-// first and every 2 s at last, or later where the server says so. A server that
+// Wait asks for an action again and again until it has ended: after 100 ms at
+// first, then less and less often, after 20 s every 5 s, or later where the
+// server says so. That is 12 calls a minute of the 100 that an application has
+// for all its actions. A server that
 // is away for a moment is borne with; for longer than a minute is an error.
 func (c *Client) Wait(ctx context.Context, id string) (Action, error) {
-	good := c.now()
-	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+	began := c.now()
+	good := began
+	for pause, most := firstPoll, lastPoll; ; pause = min(2*pause, most) {
 		a, err := c.Action(ctx, id)
 		if err == nil {
 			good = c.now()
@@ -126,6 +131,9 @@ func (c *Client) Wait(ctx context.Context, id string) (Action, error) {
 			if e.RetryAfter > 0 {
 				wait, good = e.RetryAfter, c.now() // it works, and says when
 			}
+		}
+		if c.now().Sub(began) > ordinary {
+			most = slowPoll
 		}
 		if ctx.Err() != nil {
 			return a, context.Cause(ctx)

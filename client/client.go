@@ -148,6 +148,34 @@ const (
 
 // call makes one call of the API and reads its JSON answer into out.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any, limit int64) error {
+	return c.heed(ctx, func() error { return c.try(ctx, method, path, query, in, out, limit) })
+}
+
+// maxHeed bounds how long a call waits because of limits: what the server's
+// limit of a minute can ask for, where several of its nodes share it. What takes
+// longer is for the caller to decide.
+const maxHeed = 2 * time.Minute
+
+// heed repeats a call that the server refuses for its limits, when it says. Such
+// a call came to nothing, whatever its method.
+func (c *Client) heed(ctx context.Context, try func() error) error {
+	for waited := time.Duration(0); ; {
+		err := try()
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Status != http.StatusTooManyRequests || e.RetryAfter == 0 {
+			return err
+		}
+		end, bounded := ctx.Deadline()
+		if waited += e.RetryAfter; waited > maxHeed || bounded && c.now().Add(e.RetryAfter).After(end) {
+			return err
+		}
+		if ended := c.sleep(ctx, e.RetryAfter); ended != nil {
+			return ended
+		}
+	}
+}
+
+func (c *Client) try(ctx context.Context, method, path string, query url.Values, in, out any, limit int64) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	resp, err := c.send(ctx, method, path, query, in)

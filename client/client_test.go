@@ -211,9 +211,57 @@ func TestWaitAsksLessAndLessOftenAndHeedsRetryAfter(t *testing.T) {
 		t.Fatalf("got %v, %v", a, err)
 	}
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	want := []time.Duration{ms(100), ms(200), 300 * time.Second, ms(800), ms(1600), ms(2000), ms(2000), ms(2000)}
+	want := []time.Duration{ms(100), ms(200), 300 * time.Second, ms(800), ms(1600), ms(3200), ms(5000), ms(5000)}
 	if diff := cmp.Diff(want, pauses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Whatever the method: a call that was refused for its limit came to nothing.
+func TestACallOverItsLimitIsMadeAgainWhenTheServerSays(t *testing.T) {
+	s, c := newServer(t)
+	now, pauses := time.Now(), []time.Duration{}
+	c.now = func() time.Time { return now }
+	c.sleep = func(ctx context.Context, d time.Duration) error {
+		pauses, now = append(pauses, d), now.Add(d)
+		return ctx.Err()
+	}
+	var bodies []string
+	refusals := []string{"7", "1"}
+	limited := func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(b))
+		if len(bodies) <= len(refusals) {
+			w.Header().Set("Retry-After", refusals[len(bodies)-1])
+			refuse(w, 429, CodeTooMany, "slower")
+			return
+		}
+		fmt.Fprintf(w, actionJSON, Pending)
+	}
+	s.api("POST /api/machines/{id}/collectInvestigationPackage", limited)
+	s.api("GET /api/machineactions/{id}", limited)
+	if a, err := c.Collect(t.Context(), "m1", CollectRequest{Comment: "why"}); err != nil || a.ID != "a1" {
+		t.Fatal(a, err)
+	}
+	if diff := cmp.Diff([]time.Duration{7 * time.Second, time.Second}, pauses); diff != "" {
+		t.Errorf("pauses (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{`{"Comment":"why"}`, `{"Comment":"why"}`, `{"Comment":"why"}`}, bodies); diff != "" {
+		t.Errorf("bodies (-want +got):\n%s", diff)
+	}
+	for name, refused := range map[string][]string{"an hour": {"3600"}, "again and again": {"60", "60", "60"}, "not said": {""}} {
+		bodies, refusals, pauses = nil, refused, nil
+		_, err := c.Action(t.Context(), "a1")
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Code != CodeTooMany || len(pauses) != len(refused)-1 {
+			t.Errorf("%s: %v after %v", name, err, pauses)
+		}
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(30*time.Second))
+	defer cancel()
+	bodies, refusals, pauses, now = nil, []string{"40"}, nil, time.Now()
+	if _, err := c.Action(ctx, "a1"); err == nil || len(pauses) != 0 {
+		t.Errorf("past the caller's deadline: %v after %v", err, pauses)
 	}
 }
 

@@ -14,7 +14,9 @@
 // where the server refuses the old.
 //
 // Each call but Wait and Download has a deadline ([Config.Timeout]) beside that
-// of its context. An answer is read up to a bound. No redirect is followed, and
+// of its context. One that is refused for a limit of calls waits as long as the
+// server says and is made again, if that is at most two minutes and within the
+// context's deadline. An answer is read up to a bound. No redirect is followed, and
 // nothing but https is spoken, since each request carries a token. A failure
 // that the server reports is an [*Error].
 //

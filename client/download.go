@@ -294,12 +294,24 @@ func (c *Client) AttemptBytes(ctx context.Context, id string, attempt int, w io.
 	if err != nil {
 		return 0, err
 	}
-	ctx, heard, stop := c.listen(ctx)
-	defer stop()
-	resp, err := c.send(ctx, http.MethodGet, fmt.Sprintf("api/swab/v1/actions/%s/attempts/%d", segment, attempt), nil, nil)
+	var (
+		resp  *http.Response
+		heard func()
+		stop  func()
+	)
+	err = c.heed(ctx, func() (err error) {
+		var listening context.Context
+		listening, heard, stop = c.listen(ctx)
+		resp, err = c.send(listening, http.MethodGet, fmt.Sprintf("api/swab/v1/actions/%s/attempts/%d", segment, attempt), nil, nil)
+		if err != nil {
+			stop()
+		}
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
+	defer stop()
 	defer resp.Body.Close()
 	n, err := io.Copy(w, readFunc(func(p []byte) (int, error) {
 		heard()
