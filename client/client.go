@@ -23,6 +23,11 @@ type Config struct {
 	ClientID     string // of the application that asks
 	ClientSecret string
 
+	// Certificate proves the application in place of a secret: its key signs an
+	// assertion for each token. The authority must name the tenant by its id then.
+	Certificate *tls.Certificate
+	Algorithm   string // by which it signs; "": PS256 for an RSA key, ES256 for one of P-256; or RS256
+
 	// CAFile names a PEM file of the authorities that the server's certificate
 	// is judged by; "" for the system's.
 	CAFile string
@@ -53,8 +58,8 @@ func New(c Config) (*Client, error) {
 	errs = append(errs, err)
 	authority, err := secureURL("authority", c.Authority)
 	errs = append(errs, err)
-	if c.ClientID == "" || c.ClientSecret == "" {
-		errs = append(errs, errors.New("client id or client secret is missing"))
+	if c.ClientID == "" || c.ClientSecret == "" && c.Certificate == nil {
+		errs = append(errs, errors.New("client id is missing, or what proves it: a client secret or a client certificate"))
 	}
 	roots, err := authorities(c.CAFile)
 	errs = append(errs, err)
@@ -87,12 +92,20 @@ func New(c Config) (*Client, error) {
 	cl.tokens = &tokens{
 		endpoint: authority.JoinPath("oauth2/v2.0/token").String(),
 		form: url.Values{
-			"grant_type":    {"client_credentials"},
-			"client_id":     {c.ClientID},
-			"client_secret": {c.ClientSecret},
-			"scope":         {strings.TrimSuffix(base.String(), "/") + "/.default"},
+			"grant_type": {"client_credentials"},
+			"client_id":  {c.ClientID},
+			"scope":      {strings.TrimSuffix(base.String(), "/") + "/.default"},
 		},
 		lock: make(chan struct{}, 1),
+	}
+	if c.Certificate == nil {
+		cl.tokens.form.Set("client_secret", c.ClientSecret)
+		return cl, nil
+	}
+	cl.tokens.form.Set("client_assertion_type", assertionType)
+	cl.tokens.prover, err = newProver(c.ClientID, cl.tokens.endpoint, c.Certificate, c.Algorithm)
+	if err != nil {
+		return nil, err
 	}
 	return cl, nil
 }

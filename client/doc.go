@@ -8,10 +8,11 @@
 //	pkg, err := c.Download(ctx, action.ID, file)
 //
 // The API is that of Microsoft Defender for Endpoint, as far as it collects
-// investigation packages; the audit log and the bytes of dead attempts are
-// Swab's own. Signing in is OAuth 2.0 client credentials: the client fetches a
-// token when it needs one, renews it before it expires, and gets a new one once
-// where the server refuses the old.
+// investigation packages; the audit log, the bytes of dead attempts, and all of
+// administration (applications, enrolment tokens, tenants, the revocation of
+// devices) are Swab's own. Signing in is OAuth 2.0 client credentials, by a secret
+// or by a certificate: the client fetches a token when it needs one, renews it
+// before it expires, and gets a new one once where the server refuses the old.
 //
 // Each call but Wait and Download has a deadline ([Config.Timeout]) beside that
 // of its context. One that is refused for a limit of calls waits as long as the

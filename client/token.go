@@ -15,6 +15,7 @@ import (
 type tokens struct {
 	endpoint string
 	form     url.Values
+	prover   *prover // nil: a secret in the form proves the application
 
 	lock    chan struct{} // holds one while someone reads or renews; a channel, so that waiting ends with the context
 	token   string
@@ -35,6 +36,13 @@ func (t *tokens) get(ctx context.Context, c *Client, refused bool) (string, erro
 	defer func() { <-t.lock }()
 	if !refused && t.token != "" && c.now().Before(t.expires) {
 		return t.token, nil
+	}
+	if t.prover != nil {
+		assertion, err := t.prover.assert(c.now())
+		if err != nil {
+			return "", err
+		}
+		t.form.Set("client_assertion", assertion)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.endpoint, strings.NewReader(t.form.Encode()))
 	if err != nil {

@@ -31,13 +31,34 @@ func Commands() []command.Command {
 		{Name: "show", Help: "Show what is in a package", Run: func() command.Runner { return &showPackage{} }},
 		{Name: "device", Help: "Devices", Verbs: []command.Command{
 			{Name: "list", Help: "List devices, the newest first", Run: func() command.Runner { return &deviceList{} }},
+			{Name: "revoke", Help: "Shut a device out for good", Run: func() command.Runner { return &deviceRevoke{} }},
 		}},
 		{Name: "action", Help: "Actions", Verbs: []command.Command{
 			{Name: "list", Help: "List actions, the newest first", Run: func() command.Runner { return &actionList{} }},
 			{Name: "show", Help: "Show one action", Run: func() command.Runner { return &actionShow{} }},
 			{Name: "cancel", Help: "Call an action off", Run: func() command.Runner { return &actionCancel{} }},
 		}},
+		{Name: "app", Help: "Applications, which sign in by themselves", Verbs: []command.Command{
+			{Name: "create", Help: "Make an application", Run: func() command.Runner { return &appCreate{} }},
+			{Name: "list", Help: "List applications, the oldest first", Run: func() command.Runner { return &appList{} }},
+			{Name: "show", Help: "Show one application", Run: func() command.Runner { return &appShow{} }},
+			{Name: "revoke", Help: "Revoke an application and its tokens", Run: func() command.Runner { return &appRevoke{} }},
+			{Name: "secret", Help: "Its secrets", Verbs: []command.Command{
+				{Name: "add", Help: "Make one more secret", Run: func() command.Runner { return &secretAdd{} }},
+				{Name: "remove", Help: "Remove a secret", Run: func() command.Runner { return &secretRemove{} }},
+			}},
+			{Name: "certificate", Help: "Its certificates", Verbs: []command.Command{
+				{Name: "add", Help: "Register a certificate", Run: func() command.Runner { return &certificateAdd{} }},
+				{Name: "remove", Help: "Remove a certificate", Run: func() command.Runner { return &certificateRemove{} }},
+			}},
+		}},
+		{Name: "tenant", Help: "Tenants: organisations apart from one another", Verbs: []command.Command{
+			{Name: "create", Help: "Make a tenant", Run: func() command.Runner { return &tenantCreate{} }},
+			{Name: "list", Help: "List tenants, the oldest first", Run: func() command.Runner { return &tenantList{} }},
+			{Name: "revoke", Help: "Shut a tenant out for good", Run: func() command.Runner { return &tenantRevoke{} }},
+		}},
 		{Name: "enrollment", Help: "Enrolment tokens", Verbs: []command.Command{
+			{Name: "create", Help: "Make a token by which devices join", Run: func() command.Runner { return &enrollmentCreate{} }},
 			{Name: "list", Help: "List the tokens by which devices join", Run: func() command.Runner { return &enrollmentList{} }},
 			{Name: "revoke", Help: "Revoke an enrolment token", Run: func() command.Runner { return &enrollmentRevoke{} }},
 		}},

@@ -20,6 +20,7 @@ type connection struct {
 	Authority    string         `help:"Where tokens come from: the base URL and the tenant's id." env:"SWAB_AUTHORITY" placeholder:"URL"`
 	ClientID     string         `name:"client-id" help:"The application that asks; its secret is taken from $SWAB_CLIENT_SECRET, never from a flag." env:"SWAB_CLIENT_ID" placeholder:"ID"`
 	ClientSecret command.Secret `help:"The application's secret." env:"SWAB_CLIENT_SECRET"`
+	Certificate  string         `name:"client-certificate" help:"PEM file of a certificate of the application and its private key, in place of a secret." env:"SWAB_CLIENT_CERTIFICATE" placeholder:"FILE"`
 	CAFile       string         `name:"ca-file" help:"Authorities that the server's certificate is judged by, PEM. Default: the system's." env:"SWAB_CA_FILE" placeholder:"FILE"`
 }
 
@@ -63,6 +64,11 @@ func (c *connection) open(env command.Env) (*client.Client, client.Credentials, 
 	}
 	config := cred.Config()
 	config.UserAgent, config.Now = "swab/"+release(), env.Now
+	if c.Certificate != "" {
+		if config.Certificate, err = client.ReadCertificate(c.Certificate); err != nil {
+			return nil, cred, err
+		}
+	}
 	cl, err := client.New(config)
 	return cl, cred, err
 }

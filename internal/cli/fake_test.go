@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,19 +176,21 @@ type service struct {
 	polls  int    // until it is Succeeded
 
 	revoked bool // the enrolment token
+	office  office
 }
 
 func startService(f *fixture) *service {
 	s := &service{f: f}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /"+tenant+"/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("client_secret") != "s3cret" {
+		if r.FormValue("client_secret") != "s3cret" && strings.Count(r.FormValue("client_assertion"), ".") != 2 {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprint(w, `{"error":"invalid_client","error_description":"The client secret is not right.","correlation_id":"c-1"}`)
 			return
 		}
 		fmt.Fprint(w, `{"token_type":"Bearer","expires_in":3600,"access_token":"t"}`)
 	})
+	s.administer(mux)
 	mux.HandleFunc("GET /api/machines", s.machines)
 	mux.HandleFunc("POST /api/machines/{id}/collectInvestigationPackage", s.collect)
 	mux.HandleFunc("GET /api/machineactions", s.actions)
@@ -296,14 +299,14 @@ func (s *service) cancel(w http.ResponseWriter, _ *http.Request) {
 
 // token is the enrolment token as our own contract has it. s.mu is held.
 func (s *service) token() map[string]any {
-	return map[string]any{"id": tokenID, "remaining": nil, "expires": nil, "revoked": s.revoked, "tags": []string{}}
+	return map[string]any{"id": tokenID, "name": "first", "created": canon.FormatTime(epoch), "remaining": nil, "expires": nil, "revoked": s.revoked, "tags": []string{}}
 }
 
 func (s *service) enrollments(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	answer(w, map[string]any{"value": []any{s.token(), map[string]any{
-		"id": tokenID[:35] + "2", "remaining": 4, "expires": canon.FormatTime(epoch), "revoked": false, "tags": []string{"web", hostile},
+		"id": tokenID[:35] + "2", "name": "", "created": nil, "remaining": 4, "expires": canon.FormatTime(epoch), "revoked": false, "tags": []string{"web", hostile},
 	}}})
 }
 
