@@ -31,6 +31,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/keys"
 )
 
 // Records is where the register is kept; *store.Store satisfies it. Whatever
@@ -73,6 +74,8 @@ type Records interface {
 	// the one given, at most so many.
 	DeviceIDs(ctx context.Context, tenant string, after device.ID, most int) ([]device.ID, error)
 	RevokeDevice(ctx context.Context, tenant string, id device.ID, e audit.Entry) (device.Device, error)
+
+	keys.Successions
 }
 
 // Waker says "look again" to whoever holds the device's connection.
@@ -84,6 +87,7 @@ type Waker interface {
 type Register struct {
 	Records Records
 	Bus     Waker
+	Ring    Ring   // the server's keys
 	Home    string // id of the tenant whose administrators make and revoke tenants
 	Now     func() time.Time
 	Logger  *slog.Logger

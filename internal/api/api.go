@@ -75,6 +75,9 @@ type register interface {
 	RevokeTenant(ctx context.Context, who auth.Caller, id string) (auth.Tenant, error)
 
 	RevokeDevice(ctx context.Context, who auth.Caller, id string) (device.Device, error)
+
+	Keys(ctx context.Context, who auth.Caller) ([]keys.Record, error)
+	RotateTokenKey(ctx context.Context, who auth.Caller, read func() (withdraw bool, err error)) (keys.Record, error)
 }
 
 // records is what the API reads without a caller, for a link that was signed.

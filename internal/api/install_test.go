@@ -150,7 +150,7 @@ func install(t testing.TB) *installation {
 	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
 	in.denials = auth.NewDenials(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})

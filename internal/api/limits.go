@@ -53,6 +53,8 @@ var limits = []limited{
 	{"POST api/admin/v1/tenants", "createTenant", usual},
 	{"POST api/admin/v1/tenants/{tenant}/revoke", "revokeTenant", usual},
 	{"POST api/admin/v1/devices/{device}/revoke", "revokeDevice", usual},
+	{"GET api/admin/v1/keys/access-tokens", "listKeys", usual},
+	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateKey", usual},
 }
 
 // Limits are the limits of each API by its name, where the settings have no

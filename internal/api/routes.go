@@ -60,6 +60,8 @@ func (a *API) table() []route {
 		{"POST", "api/admin/v1/tenants", false, answer(a.createTenant)},
 		{"POST", "api/admin/v1/tenants/{tenant}/revoke", false, answer(a.revokeTenant)},
 		{"POST", "api/admin/v1/devices/{device}/revoke", false, answer(a.revokeDevice)},
+		{"GET", "api/admin/v1/keys/access-tokens", false, answer(a.tokenKeys)},
+		{"POST", "api/admin/v1/keys/access-tokens/rotate", false, answer(a.rotateTokenKey)},
 
 		{"GET", "packages/{tenant}/{file}", true, a.download},
 	}

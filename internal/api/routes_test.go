@@ -72,6 +72,8 @@ var permissions = []struct{ method, path, required string }{
 	{"POST", "/api/admin/v1/tenants", "Swab.Administer"},
 	{"POST", "/api/admin/v1/tenants/x/revoke", "Swab.Administer"},
 	{"POST", "/api/admin/v1/devices/x/revoke", "Swab.Administer"},
+	{"GET", "/api/admin/v1/keys/access-tokens", "Swab.Administer"},
+	{"POST", "/api/admin/v1/keys/access-tokens/rotate", "Swab.Administer"},
 }
 
 // lacked is what an action that Swab lacks needs: any one permission.

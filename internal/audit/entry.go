@@ -31,8 +31,12 @@ const (
 	ActLimited Act = "access.limited"  // 429s of one caller in one minute; Detail: how many
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
 	ActKey     Act = "key.make"        // a server key was made or succeeded; Object: its id, Detail: its purpose
-	ActApp     Act = "app.create"      // an application was made; Object: its id, Detail: what it may do
-	ActRead    Act = "audit.read"      // the log was read by a person or program
+	// ActWithdrawKey is as ActKey, and nothing that the keys of the purpose before
+	// it signed holds any more.
+	ActWithdrawKey Act = "key.withdraw"
+
+	ActApp  Act = "app.create" // an application was made; Object: its id, Detail: what it may do
+	ActRead Act = "audit.read" // the log was read by a person or program
 
 	// Reads of these are no entries; only a refused one is.
 	ActReadAction     Act = "action.read"
@@ -40,6 +44,7 @@ const (
 	ActReadEnrollment Act = "enrollment.read"
 	ActReadApp        Act = "app.read"
 	ActReadTenant     Act = "tenant.read"
+	ActReadKey        Act = "key.read"
 	ActForeign        Act = "device.foreign" // a device named an action or upload that is not its own
 	ActTwice          Act = "device.twice"   // two live agents hold one device's key
 

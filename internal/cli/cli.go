@@ -62,6 +62,10 @@ func Commands() []command.Command {
 			{Name: "list", Help: "List the tokens by which devices join", Run: func() command.Runner { return &enrollmentList{} }},
 			{Name: "revoke", Help: "Revoke an enrolment token", Run: func() command.Runner { return &enrollmentRevoke{} }},
 		}},
+		{Name: "key", Help: "The server's keys", Verbs: []command.Command{
+			{Name: "list", Help: "List the keys that sign access tokens", Run: func() command.Runner { return &keyList{} }},
+			{Name: "rotate", Help: "Have the next key made", Run: func() command.Runner { return &keyRotate{} }},
+		}},
 		{Name: "audit", Help: "The audit log", Verbs: []command.Command{
 			{Name: "verify", Help: "Check the audit log, whole, against its signed checkpoint", Run: func() command.Runner { return &auditVerify{} }},
 		}},

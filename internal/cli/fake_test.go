@@ -206,6 +206,7 @@ func startService(f *fixture) *service {
 	mux.HandleFunc("GET /api/swab/v1/audit", s.audit)
 	mux.HandleFunc("GET /api/admin/v1/enrollments", s.enrollments)
 	mux.HandleFunc("POST /api/admin/v1/enrollments/{id}/revoke", s.revoke)
+	s.keys(mux)
 	s.Server = httptest.NewTLSServer(mux)
 	return s
 }

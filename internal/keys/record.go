@@ -27,5 +27,42 @@ type Record struct {
 	Succeed []byte    // a DSSE statement by the key before it; nil for the first
 }
 
+// State is where a key is in its life.
+type State string
+
+// The states, in their order.
+const (
+	Announced State = "announced" // published, and signs later
+	Signs     State = "signs"
+	Verifies  State = "verifies" // signs no more; what it signed holds
+	Ended     State = "ended"
+	Withdrawn State = "withdrawn" // nothing it signed holds
+)
+
+// State is the key's state at a time.
+func (r Record) State(now time.Time) State {
+	switch {
+	case r.withdrawn():
+		return Withdrawn
+	case now.Before(r.From):
+		return Announced
+	case r.To.IsZero() || now.Before(r.To):
+		return Signs
+	case r.verifies(now):
+		return Verifies
+	default:
+		return Ended
+	}
+}
+
+// verifies says whether what the key signed may still hold.
+func (r Record) verifies(now time.Time) bool {
+	overlap := Recent
+	if r.Purpose == AccessToken {
+		overlap = TokenOverlap
+	}
+	return r.To.IsZero() || !r.withdrawn() && !now.After(r.To.Add(overlap))
+}
+
 // withdrawn says that nothing the key ever signed counts any more.
 func (r Record) withdrawn() bool { return !r.To.IsZero() && !r.To.After(r.From) }

@@ -153,15 +153,6 @@ func (r *Ring) recent(p Purpose) []key {
 	return slices.DeleteFunc(slices.Clone(*r.keys.Load()), func(k key) bool { return k.Purpose != p || !k.verifies(now) })
 }
 
-// verifies says whether what the key signed may still hold.
-func (k key) verifies(now time.Time) bool {
-	overlap := Recent
-	if k.Purpose == AccessToken {
-		overlap = TokenOverlap
-	}
-	return k.To.IsZero() || !k.withdrawn() && !now.After(k.To.Add(overlap))
-}
-
 // LogKey signs checkpoints.
 func (r *Ring) LogKey() ed25519.PrivateKey { return r.must(AuditLog).signer }
 

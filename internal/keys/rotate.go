@@ -75,16 +75,19 @@ func (r *Ring) PublicTokenKey(id string) *rsa.PublicKey {
 	return nil
 }
 
-// TokenRecords are the records of all keys of access tokens, the newest first,
-// without their private halves.
-func (r *Ring) TokenRecords() []Record {
+// TokenRecords are the records of all keys of access tokens as the store has
+// them now, the newest first, without their private halves.
+func (r *Ring) TokenRecords(ctx context.Context) ([]Record, error) {
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
 	list := []Record{}
 	for _, k := range *r.keys.Load() {
 		if k.Purpose == AccessToken {
 			list = append(list, public(k.Record))
 		}
 	}
-	return list
+	return list, nil
 }
 
 // Reload reads the store again, for what another node did. Where it can't, the
@@ -180,9 +183,13 @@ func (r *Ring) succeed(ctx context.Context, s Successions, tenant string, who au
 	if err != nil {
 		return Record{}, fmt.Errorf("make the next %s key: %w", AccessToken, err)
 	}
+	act := audit.ActKey
+	if withdraw {
+		act = audit.ActWithdrawKey
+	}
 	first, err := s.SucceedKey(ctx, Succession{
 		Old: last.ID, New: next.Record, Withdraw: withdraw, Tenant: tenant,
-		Entry: audit.NewEntry(now, audit.Leaf{Act: audit.ActKey, Object: next.ID, Result: audit.Done, Detail: string(AccessToken)}, who),
+		Entry: audit.NewEntry(now, audit.Leaf{Act: act, Object: next.ID, Result: audit.Done, Detail: string(AccessToken)}, who),
 	})
 	if err != nil {
 		return Record{}, fmt.Errorf("keep the next %s key: %w", AccessToken, err)

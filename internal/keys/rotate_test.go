@@ -149,7 +149,7 @@ func TestASuccessionByHandIsSoonAndNotRepeated(t *testing.T) {
 	if s.signs() != next.ID || r.PublicTokenKey(first) == nil {
 		t.Error("no overlap")
 	}
-	if list := r.TokenRecords(); len(list) != 2 || list[0].ID != next.ID || list[1].Sealed != nil {
+	if list, err := r.TokenRecords(t.Context()); err != nil || len(list) != 2 || list[0].ID != next.ID || list[1].Sealed != nil {
 		t.Errorf("records %+v", list)
 	}
 }

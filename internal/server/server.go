@@ -41,6 +41,8 @@ type Server struct {
 	now       func() time.Time
 	origin    *origin.Set
 	store     *store.Store
+	ring      *keys.Ring
+	home      string // id of the installation's first tenant
 	certs     *certificates
 	denials   *auth.Denials
 	vault     *vault.Vault
@@ -112,6 +114,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.ring = ring
 	bases := s.origin.Bases()
 	for _, b := range bases {
 		if strings.Contains(b, "token") {
@@ -133,10 +136,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.certs, err = s.certificates(ring, bases); err != nil {
 		return err
 	}
-	if err := s.core(ctx, ring, tenants[0].ID); err != nil {
+	s.home = tenants[0].ID
+	if err := s.core(ctx, ring, s.home); err != nil {
 		return err
 	}
-	if err := s.doors(ring, bases, tenants[0].ID); err != nil {
+	if err := s.doors(ring, bases, s.home); err != nil {
 		return err
 	}
 	s.public = tls.NewListener(gateway.Listen(s.conns.listen(s.listener)), s.certs.config())
@@ -170,7 +174,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	if err != nil {
 		return err
 	}
-	s.register = &access.Register{Records: s.store, Home: home, Now: s.now, Logger: s.log}
+	s.register = &access.Register{Records: s.store, Ring: ring, Home: home, Now: s.now, Logger: s.log}
 	s.fleet = &fleet.Fleet{Records: s.store, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
@@ -332,6 +336,9 @@ func (s *Server) sweeps(ctx context.Context) {
 }
 
 func (s *Server) sweep(ctx context.Context) {
+	if err := s.ring.Tend(ctx, s.store, s.home); err != nil && ctx.Err() == nil {
+		s.log.ErrorContext(ctx, "the server's keys could not be looked after; it is tried again", "err", err)
+	}
 	if n, err := s.engine.Sweep(ctx); err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "sweep of actions ended early; it is repeated", "err", err)
 	} else if n > 0 {
