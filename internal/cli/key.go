@@ -30,7 +30,7 @@ func (l *keyList) Run(ctx context.Context, env command.Env) error {
 	return l.print(env.Stdout, keys, func(w io.Writer) error {
 		rows := make([][]string, len(keys))
 		for i, k := range keys {
-			rows[i] = []string{k.ID, k.State, when(k.From), until(k)}
+			rows[i] = []string{k.ID, k.State, when(k.From), keyEnd(k)}
 		}
 		return table(w, "ID STATE FROM UNTIL", rows)
 	})
@@ -59,11 +59,11 @@ func (r *keyRotate) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	return r.print(env.Stdout, k, func(w io.Writer) error {
-		return fields(w, "id", k.ID, "state", k.State, "from", when(k.From), "until", until(k))
+		return fields(w, "id", k.ID, "state", k.State, "from", when(k.From), "until", keyEnd(k))
 	})
 }
 
-func until(k client.Key) string {
+func keyEnd(k client.Key) string {
 	if k.Until.IsZero() {
 		return "succeeded"
 	}
