@@ -46,7 +46,13 @@ func startServer(ctx context.Context, fail context.CancelCauseFunc, env command.
 	}
 	// The server ends after the agent, so it does not end by ctx.
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	srv, err := server.New(run, *settings.(*server.Config), slog.New(slog.NewTextHandler(log, nil)), env.Now)
+	config := *settings.(*server.Config)
+	// Whoever tries the lines that are printed, one after another, asks for more
+	// links than the two a minute that Defender allows.
+	config.Limits = command.Table{Rows: map[string]command.Row{
+		"getPackageUri": {Cells: map[string]string{"minute": "20", "hour": "1200"}},
+	}}
+	srv, err := server.New(run, config, slog.New(slog.NewTextHandler(log, nil)), env.Now)
 	if err != nil {
 		stop()
 		return nil, errors.Join(failure("server", err, advice), log.Close())

@@ -33,6 +33,7 @@ type Config struct {
 	Proxies               []string           `name:"proxy" help:"Network of proxies whose X-Forwarded-For is believed; may be repeated." env:"SWAB_PROXIES" placeholder:"CIDR"`
 	Connections           int                `help:"Most connections at once. Default: three quarters of the files that the process may have open, at most 100000." env:"SWAB_CONNECTIONS" placeholder:"N"`
 	ConnectionsPerAddress int                `help:"Most connections at once from one address (IPv6: from one /64 network) on which nobody has proved who they are; those from a --proxy network are not counted. Default: 4096, at most half of --connections." env:"SWAB_CONNECTIONS_PER_ADDRESS" placeholder:"N"`
+	Limits                command.Table      `help:"Limits of calls of the API: on, or off for none at all. In the file also other figures of single APIs (docs/limits.md)." env:"SWAB_LIMITS" default:"on" placeholder:"on|off"`
 	PackageLimit          int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
 	LinkLife              time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
 	PendingLife           time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`
@@ -65,6 +66,9 @@ func (c *Config) Check() error {
 	}
 	if (c.Certificate == "") != (c.CertificateKey == "") {
 		errs = append(errs, errors.New("--certificate and --certificate-key belong together: give both or neither"))
+	}
+	if _, _, err := c.limits(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.PackageLimit < 1<<20 {
 		errs = append(errs, fmt.Errorf("--package-limit %d: at least 1048576 (1 MiB)", c.PackageLimit))

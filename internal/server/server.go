@@ -29,6 +29,7 @@ import (
 	"swab/internal/gateway"
 	"swab/internal/issuer"
 	"swab/internal/keys"
+	"swab/internal/limit"
 	"swab/internal/origin"
 	"swab/internal/store"
 	"swab/internal/vault"
@@ -45,6 +46,7 @@ type Server struct {
 	home      string // id of the installation's first tenant
 	certs     *certificates
 	denials   *auth.Denials
+	limiter   *limit.Limiter // nil: there are no limits
 	vault     *vault.Vault
 	engine    *action.Engine
 	register  *access.Register
@@ -140,7 +142,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.core(ctx, ring, s.home); err != nil {
 		return err
 	}
-	if err := s.doors(ring, bases, s.home); err != nil {
+	if err := s.doors(ctx, ring, bases, s.home); err != nil {
 		return err
 	}
 	s.public = tls.NewListener(gateway.Listen(s.conns.listen(s.listener)), s.certs.config())
@@ -195,7 +197,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 }
 
 // doors makes what speaks to the outside.
-func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error) {
+func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, home string) (err error) {
 	tokens := auth.NewTokens(bases, ring, s.store, s.now)
 	s.denials = auth.NewDenials(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
@@ -208,7 +210,12 @@ func (s *Server) doors(ring *keys.Ring, bases []string, home string) (err error)
 	s.metrics.watch(s.gateway)
 	s.bus = bus.NewLocal(s.gateway.Wake)
 	s.engine.Bus, s.register.Bus = s.bus, s.bus
+	limits, err := s.limitCalls(ctx)
+	if err != nil {
+		return err
+	}
 	s.api = api.New(api.Config{
+		Limiter: s.limiter, Limits: limits,
 		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
@@ -350,6 +357,7 @@ func (s *Server) sweep(ctx context.Context) {
 			s.log.ErrorContext(ctx, "old addresses of devices could not be forgotten; the sweep tries again", "err", err)
 		}
 	}
+	s.forgetCalls(ctx)
 	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "sweep of uploads ended early; it is repeated", "err", err)
 	}

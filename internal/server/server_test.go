@@ -33,7 +33,13 @@ import (
 // start runs a server until the test ends and returns its bootstrap file.
 func start(t *testing.T, c server.Config) (s *server.Server, stop func() error) {
 	t.Helper()
-	s, err := server.New(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
+	return begin(t, c, slog.New(slog.DiscardHandler))
+}
+
+// begin is start with a log.
+func begin(t *testing.T, c server.Config, log *slog.Logger) (s *server.Server, stop func() error) {
+	t.Helper()
+	s, err := server.New(t.Context(), c, log, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
