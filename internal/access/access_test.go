@@ -3,7 +3,6 @@ package access_test
 import (
 	"crypto/sha256"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 )
 
 const tenant, other = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
@@ -23,7 +23,7 @@ const tenant, other = "11111111-0000-4000-8000-000000000000", "22222222-0000-400
 func newRegister(t *testing.T) (*access.Register, *store.Store) {
 	t.Helper()
 	now := func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
-	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "swab.db"), Now: now})
+	st, err := store.Open(t.Context(), store.Options{Database: storetest.Database(t), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

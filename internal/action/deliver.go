@@ -39,6 +39,9 @@ func (e *Engine) Next(ctx context.Context, tenant string, dev device.ID, head au
 		return Delivery{}, false, err
 	}
 	proof, now, err := e.Log.Prove(ctx, tenant, []int64{a.Entry}, head.Size)
+	if errors.Is(err, audit.ErrNotYet) {
+		return Delivery{}, false, nil // the device is woken when the entry is in the log
+	}
 	if errors.Is(err, fault.BadRequest) {
 		// The device has seen more of the log than there is: a backup was
 		// restored, or this is not the server it knew. It would refuse.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"swab/internal/evidence"
 	"swab/internal/fault"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 	"swab/internal/wire"
 )
 
@@ -72,7 +72,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	ctx := t.Context()
 	w := &world{t: t, now: time.Date(2026, 11, 24, 22, 0, 0, 0, time.UTC)}
-	st, err := store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "swab.db"), Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	st, err := store.Open(ctx, store.Options{Database: storetest.Database(t), Log: slog.New(slog.DiscardHandler), Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +124,9 @@ func (w *world) collect() action.Action {
 // deliver checks what the device would, and acknowledges it.
 func (w *world) deliver(head audit.Head) (wire.Collect, audit.Head) {
 	w.t.Helper()
+	if _, err := w.store.Head(w.t.Context(), tenant); err != nil { // by which the request is in the log
+		w.t.Fatal(err)
+	}
 	d, ok, err := w.Next(w.t.Context(), tenant, w.dev.ID, head)
 	must(w.t, err)
 	if !ok {

@@ -32,6 +32,7 @@ import (
 	"swab/internal/keys"
 	"swab/internal/origin"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 	"swab/internal/vault"
 	"swab/internal/wire"
 )
@@ -115,7 +116,7 @@ func install(t testing.TB) *installation {
 		}
 	}
 	var err error
-	in.store, err = store.Open(ctx, store.Options{Path: filepath.Join(dir, "swab.db"), Now: in.now})
+	in.store, err = store.Open(ctx, store.Options{Database: storetest.Database(t), Now: in.now})
 	must(err)
 	t.Cleanup(func() { in.store.Close() })
 	must(in.store.CreateTenant(ctx, auth.Tenant{ID: tenantID, Name: "contoso.example", Created: in.now()}, audit.NewEntry(in.now(),

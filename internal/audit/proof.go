@@ -53,6 +53,10 @@ func Prove(head Head, from int64, leaves []Proved, r tlog.HashReader) (Proof, er
 	return p, nil
 }
 
+// ErrNotYet is why an entry can't be proved that was made just now: it is not a
+// leaf of the tree yet, and will be.
+var ErrNotYet = errors.New("the entry is not in the log yet")
+
 // Errors of Check: why a device refuses.
 var (
 	ErrCheckpoint   = errors.New("the checkpoint is not the log's")

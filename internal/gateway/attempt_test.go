@@ -18,7 +18,6 @@ import (
 	"swab/internal/auth"
 	"swab/internal/bus"
 	"swab/internal/evidence"
-	"swab/internal/store"
 	"swab/internal/vault"
 )
 
@@ -83,7 +82,7 @@ func (h *house) reopen(t *testing.T) {
 	h.vault.Close()
 	err := h.store.Close()
 	if err == nil {
-		h.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(h.dir, "swab.db"), Now: h.now})
+		h.store, err = h.openStore()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +92,7 @@ func (h *house) reopen(t *testing.T) {
 		Dir: filepath.Join(h.dir, "data"), Records: h.store, Check: evidence.DefaultLimits(), Log: log, Now: h.now,
 	}))
 	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
+	h.waker.Store(h.bus)
 	h.engine = &action.Engine{
 		Records: h.store, Devices: h.store, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"swab/internal/evidence"
 	"swab/internal/keys"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 	"swab/internal/vault"
 )
 
@@ -70,15 +72,17 @@ func (noKeys) AddKey(context.Context, keys.Record) error   { return nil }
 // house is a gateway behind real TLS, over the real engine, store and vault.
 type house struct {
 	*httptest.Server
-	g      *Gateway
-	store  *store.Store
-	vault  *vault.Vault
-	engine *action.Engine
-	keys   *keys.Ring
-	tokens *auth.Tokens
-	bus    *bus.Local
-	dir    string
-	log    *logs
+	g        *Gateway
+	store    *store.Store
+	vault    *vault.Vault
+	engine   *action.Engine
+	keys     *keys.Ring
+	tokens   *auth.Tokens
+	bus      *bus.Local
+	waker    atomic.Pointer[bus.Local] // the same, for the store
+	dir      string
+	database string
+	log      *logs
 
 	mu    sync.Mutex
 	ahead time.Duration
@@ -115,11 +119,20 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
+// openStore opens the house's store, which wakes devices as the server has it.
+func (h *house) openStore() (*store.Store, error) {
+	return store.Open(context.Background(), store.Options{Database: h.database, Now: h.now, Wake: func(id deviceID) {
+		if b := h.waker.Load(); b != nil {
+			b.Wake(id)
+		}
+	}})
+}
+
 type change func(*Options, *vault.Options)
 
 func newHouse(t testing.TB, changes ...change) *house {
 	t.Helper()
-	h := &house{dir: t.TempDir(), log: &logs{}}
+	h := &house{dir: t.TempDir(), database: storetest.Database(t), log: &logs{}}
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx := context.Background()
 	var err error
@@ -129,7 +142,7 @@ func newHouse(t testing.TB, changes ...change) *house {
 			t.Fatal(err)
 		}
 	}
-	h.store, err = store.Open(ctx, store.Options{Path: filepath.Join(h.dir, "swab.db"), Now: h.now})
+	h.store, err = h.openStore()
 	must(err)
 	h.keys = ring()
 	for _, id := range []string{tenantID, otherID} {
@@ -152,6 +165,7 @@ func newHouse(t testing.TB, changes ...change) *house {
 	h.vault, err = vault.New(ctx, vo)
 	must(err)
 	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
+	h.waker.Store(h.bus)
 	h.engine = &action.Engine{
 		Records: h.store, Devices: h.store, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
 	}

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"swab/internal/keys"
 	"swab/internal/origin"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 )
 
 const (
@@ -50,7 +50,7 @@ func install(t testing.TB) *installation {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	st, err := store.Open(ctx, store.Options{Path: filepath.Join(dir, "swab.db"), Now: time.Now})
+	st, err := store.Open(ctx, store.Options{Database: storetest.Database(t), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestAStoreThatFailsIsA503InTheSameForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "swab.db"), Now: time.Now})
+	st, err := store.Open(t.Context(), store.Options{Database: storetest.Database(t), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

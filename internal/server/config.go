@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ var Command = command.Command{
 type Config struct {
 	Config                command.ConfigFile `help:"File of settings, YAML: the flags' names and their values." env:"SWAB_CONFIG" placeholder:"FILE"`
 	Data                  string             `help:"Directory of the database, the packages and the server's files." env:"SWAB_DATA" required:"" placeholder:"DIR"`
+	Database              command.Secret     `help:"Database: sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/NAME. One with a password belongs into the variable or the file: others can read a command line. Default: the file swab.db in the data directory." env:"SWAB_DATABASE" argv:"allowed" placeholder:"URL"`
 	Listen                string             `help:"Address of the API and the devices' connections." env:"SWAB_LISTEN" default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
 	URL                   []string           `name:"url" help:"Public base URL, https://HOST[:PORT]; may be repeated, the first one serves where a request names none of them. Default: https:// and the address of --listen." env:"SWAB_URL" placeholder:"URL"`
 	Certificate           string             `help:"TLS certificate chain, PEM; read again when it changes. Default: one that the server's own authority signs, ca.pem in the data directory." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
@@ -70,6 +72,9 @@ func (c *Config) Check() error {
 	if _, _, err := c.limits(); err != nil {
 		errs = append(errs, err)
 	}
+	if u := c.database(); !strings.HasPrefix(u, "sqlite:") && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		errs = append(errs, errors.New("--database: want sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME"))
+	}
 	if c.PackageLimit < 1<<20 {
 		errs = append(errs, fmt.Errorf("--package-limit %d: at least 1048576 (1 MiB)", c.PackageLimit))
 	}
@@ -80,6 +85,14 @@ func (c *Config) Check() error {
 		errs = append(errs, errors.New("--link-life, --pending-life: at least 1s"))
 	}
 	return errors.Join(errs...)
+}
+
+// database is the database's URL.
+func (c *Config) database() string {
+	if url := c.Database.Reveal(); url != "" {
+		return url
+	}
+	return "sqlite:" + filepath.Join(c.Data, databaseFile)
 }
 
 func wildcard(host string) bool {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/access"
@@ -24,6 +25,7 @@ import (
 	"swab/internal/api"
 	"swab/internal/auth"
 	"swab/internal/bus"
+	"swab/internal/device"
 	"swab/internal/evidence"
 	"swab/internal/fleet"
 	"swab/internal/gateway"
@@ -52,6 +54,7 @@ type Server struct {
 	register  *access.Register
 	fleet     *fleet.Fleet
 	bus       *bus.Local
+	waker     atomic.Pointer[bus.Local] // the same, once there is one, for the store
 	gateway   *gateway.Gateway
 	api       *api.API
 	issuer    *issuer.Issuer
@@ -106,32 +109,27 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Path: filepath.Join(s.config.Data, databaseFile), Log: s.log, Now: s.now})
+	s.store, err = store.Open(ctx, store.Options{Database: s.config.database(), Log: s.log, Now: s.now, Wake: s.wake})
 	if err != nil {
 		return err
 	}
-	ring, err := keys.Open(ctx, keys.Config{
-		Store: s.store, Dir: s.config.Data, MasterKey: s.config.MasterKey.Reveal(), Now: s.now, Recovery: keepRecoveryKey(s.config.Data),
-	})
-	if err != nil {
-		return err
-	}
-	s.ring = ring
 	bases := s.origin.Bases()
 	for _, b := range bases {
 		if strings.Contains(b, "token") {
 			s.log.WarnContext(ctx, "a base URL has the word token in it: some sign-in libraries replace that word in addresses and then ask for the wrong one", "url", b)
 		}
 	}
-	ca, err := s.authority(ring)
-	if err != nil {
+	var (
+		ring    *keys.Ring
+		tenants []auth.Tenant
+	)
+	if err := s.store.Alone(ctx, func(ctx context.Context) (err error) {
+		ring, tenants, err = s.found(ctx, bases[0])
+		return err
+	}); err != nil {
 		return err
 	}
-	tenants, b, err := bootstrap(ctx, s.config.Data, s.store, ring, bases[0], ca, s.now())
-	if err != nil {
-		return err
-	}
-	s.bootstrap = b
+	s.ring = ring
 	if _, err := os.Stat(filepath.Join(s.config.Data, recoveryFile)); err == nil {
 		s.log.WarnContext(ctx, "the recovery key lies in the data directory: put it away, off this machine", "file", filepath.Join(s.config.Data, recoveryFile))
 	}
@@ -147,6 +145,31 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.public = tls.NewListener(gateway.Listen(s.conns.listen(s.listener)), s.certs.config())
 	return nil
+}
+
+// wake tells the bus of a device whose request is in the audit log now. Before
+// there is a bus no device is connected.
+func (s *Server) wake(id device.ID) {
+	if b := s.waker.Load(); b != nil {
+		b.Wake(id)
+	}
+}
+
+// found opens what an installation has from its first start on, and makes what
+// is missing of it.
+func (s *Server) found(ctx context.Context, base string) (ring *keys.Ring, tenants []auth.Tenant, err error) {
+	ring, err = keys.Open(ctx, keys.Config{
+		Store: s.store, Dir: s.config.Data, MasterKey: s.config.MasterKey.Reveal(), Now: s.now, Recovery: keepRecoveryKey(s.config.Data),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := s.authority(ring)
+	if err != nil {
+		return nil, nil, err
+	}
+	tenants, s.bootstrap, err = bootstrap(ctx, s.config.Data, s.store, ring, base, ca, s.now())
+	return ring, tenants, err
 }
 
 // authority writes the certificate by which clients and devices judge the
@@ -209,6 +232,7 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	}
 	s.metrics.watch(s.gateway)
 	s.bus = bus.NewLocal(s.gateway.Wake)
+	s.waker.Store(s.bus)
 	s.engine.Bus, s.register.Bus = s.bus, s.bus
 	limits, err := s.limitCalls(ctx)
 	if err != nil {

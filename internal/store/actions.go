@@ -41,8 +41,8 @@ func (s *Store) CreateAction(ctx context.Context, a action.Action, e audit.Entry
 		standing, err := one(ctx, t.conn, value[action.ID],
 			"SELECT id FROM actions WHERE tenant = ? AND device = ? AND status IN ('Pending', 'InProgress')", a.Tenant, a.Device)
 		if errors.Is(err, sql.ErrNoRows) {
-			// Only where transactions run side by side.
-			return a, fault.Unavailable.Errorf(err, "The device's last action ended just now; try again")
+			// It ended just now, where transactions run side by side.
+			return a, errAgain
 		}
 		if err != nil {
 			return a, err
@@ -102,7 +102,7 @@ func (s *Store) ActiveAction(ctx context.Context, tenant string, dev device.ID) 
 // that records it.
 func (s *Store) ChangeAction(ctx context.Context, tenant string, id action.ID, change func(action.Action) (action.Action, []audit.Entry, error)) (action.Action, error) {
 	return write(ctx, s, "change action "+id, func(ctx context.Context, t *tx) (action.Action, error) {
-		was, err := actionOf(ctx, t.conn, tenant, id, t.dialect.lockRow)
+		was, err := actionOf(ctx, t.conn, tenant, id, t.dialect.lock("a"))
 		if err != nil {
 			return was, err
 		}

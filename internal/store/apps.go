@@ -46,7 +46,7 @@ func (s *Store) ChangeApp(ctx context.Context, tenant, id string, change func(ap
 		var none auth.App
 		// Where transactions run side by side, two that take one administrator
 		// each must not both find the other's there.
-		if _, err := tenantOf(ctx, t.conn, tenant, t.dialect.lockRow); err != nil {
+		if _, err := tenantOf(ctx, t.conn, tenant, t.dialect.lock("tenants")); err != nil {
 			return none, err
 		}
 		was, err := appOf(ctx, t.conn, tenant, id)

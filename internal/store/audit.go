@@ -19,12 +19,19 @@ func (t *tx) record(ctx context.Context, tenant string, e audit.Entry) (id int64
 	if len(leaf) > audit.MaxLeaf {
 		return 0, nil, fmt.Errorf("audit entry %s of %s: its leaf has %d bytes, over %d", e.Leaf.Act, e.Leaf.Object, len(leaf), audit.MaxLeaf)
 	}
-	number, err := t.trees.add(ctx, tenant, leaf)
-	if err != nil {
-		return 0, nil, err
+	var number any // NULL: it has no leaf yet
+	if t.trees != nil {
+		if number, err = t.trees.add(ctx, tenant, leaf); err != nil {
+			return 0, nil, err
+		}
 	}
 	id, err = one(ctx, t.conn, value[int64],
-		"INSERT INTO audit_entries (tenant, leaf, bytes, opening) VALUES (?, ?, ?, ?) RETURNING id", tenant, number, leaf, text(e.Opening))
+		"INSERT INTO audit_entries (tenant, leaf, bytes, opening) SELECT id, ?, ?, ? FROM tenants WHERE id = ? RETURNING id",
+		number, leaf, text(e.Opening), tenant)
+	t.recorded++
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil, noTenant(tenant, err)
+	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("audit entry %s of %s: %w", e.Leaf.Act, e.Leaf.Object, err)
 	}
@@ -44,9 +51,14 @@ func (s *Store) Record(ctx context.Context, tenant string, entries ...audit.Entr
 	return err
 }
 
-// Head returns the head of a tenant's audit log.
+// Head returns the head of a tenant's audit log, over every act that was
+// answered before Head was called: where the sequencer is behind, Head waits for
+// it, some seconds at most.
 func (s *Store) Head(ctx context.Context, tenant string) (audit.Head, error) {
 	return read(ctx, s, "head of the audit log of "+tenant, func(ctx context.Context, c *conn) (audit.Head, error) {
+		if err := s.settled(ctx, tenant); err != nil {
+			return audit.Head{}, err
+		}
 		return head(ctx, c, tenant)
 	})
 }
@@ -116,7 +128,7 @@ func leafOf(ctx context.Context, c *conn, tenant string, id int64) (audit.Proved
 		return l, fmt.Errorf("audit entry %d: %w", id, err)
 	}
 	if !number.Valid {
-		return l, fault.Unavailable.Errorf(nil, "Audit entry %d is not in the log yet; try again later", id)
+		return l, fault.Unavailable.Errorf(audit.ErrNotYet, "Audit entry %d is not in the log yet; try again later", id)
 	}
 	l.Index = number.Int64
 	return l, nil
@@ -127,9 +139,13 @@ func leafOf(ctx context.Context, c *conn, tenant string, id int64) (audit.Proved
 const MaxLogged = 10_000
 
 // AuditEntries returns entries in the order of their leaves, the first one that
-// of number from, at most top (0: MaxLogged).
+// of number from, at most top (0: MaxLogged). Like Head, it waits for the entries
+// of acts that were answered before.
 func (s *Store) AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error) {
 	return read(ctx, s, "audit entries of "+tenant, func(ctx context.Context, c *conn) ([]audit.Logged, error) {
+		if err := s.settled(ctx, tenant); err != nil {
+			return nil, err
+		}
 		entries, err := all(ctx, c, func(r row) (l audit.Logged, err error) {
 			err = r.Scan(&l.Index, &l.Leaf, fromText{&l.Opening})
 			return l, err

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // standard output what was acknowledged: "created ID", "ended ID".
 func writeForEver(path string) error {
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{Path: path})
+	s, err := store.Open(ctx, store.Options{Database: "sqlite:" + path})
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,9 @@ type dialect struct {
 	goose      goose.Dialect
 	migrations string // folder of the migrations
 
-	// numbered: parameters are $1, $2 … and not ?.
-	numbered bool
-
-	// lockRow ends a SELECT of a row that the transaction is about to change,
-	// where transactions run side by side.
-	lockRow string
+	// sideBySide: transactions run side by side, and one that is about to change
+	// what it read locks it first.
+	sideBySide bool
 
 	// duplicate says of an error that a row has a key which another has already.
 	duplicate func(error) bool
@@ -28,12 +25,28 @@ type dialect struct {
 	unavailable func(error) bool
 }
 
-// text puts a query into the dialect's words. Queries hold no question mark
-// that is not a parameter.
-func (d dialect) text(query string) string {
-	if !d.numbered {
-		return query
+// lock ends a SELECT of rows of a table that the transaction is about to change:
+// whoever else is about to waits, and then sees what became of them. Rows that
+// refer to them may be added meanwhile.
+func (d dialect) lock(table string) string {
+	if !d.sideBySide {
+		return ""
 	}
+	return " FOR NO KEY UPDATE OF " + table
+}
+
+// share ends a SELECT of rows of a table that the transaction relies on: they do
+// not change before it ends.
+func (d dialect) share(table string) string {
+	if !d.sideBySide {
+		return ""
+	}
+	return " FOR SHARE OF " + table
+}
+
+// numbered puts a query into the words of a database whose parameters are $1,
+// $2 … and not ?. Queries hold no question mark that is not a parameter.
+func numbered(query string) string {
 	var b strings.Builder
 	n := 0
 	for {

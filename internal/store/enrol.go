@@ -60,7 +60,9 @@ func (s *Store) Enrol(ctx context.Context, tokenHash [sha256.Size]byte, d device
 			d.LastSeen = d.FirstSeen
 		}
 		d.FirstSeen, d.LastSeen = stored(d.FirstSeen), stored(d.LastSeen)
-		if err := insertDevice(ctx, t, d); err != nil {
+		if err := insertDevice(ctx, t, d); t.dialect.sideBySide && t.dialect.duplicate(err) {
+			return none, errAgain // the same key, by a token of its own or one without a count: it is known now
+		} else if err != nil {
 			return none, err
 		}
 		_, _, err = t.record(ctx, token.Tenant, entry(token.Tenant))
@@ -78,13 +80,22 @@ type admission struct {
 	refused error
 }
 
-// usable returns the enrolment token of that hash, if a device may name it.
+// usable returns the enrolment token of that hash, if a device may name it. Until
+// the transaction ends nobody revokes it and, if it has a count, nobody else
+// takes from it; whether it has one never changes.
 func (s *Store) usable(ctx context.Context, t *tx, hash [sha256.Size]byte) (auth.Enrollment, error) {
-	e, err := one(ctx, t.conn, scanEnrollment,
-		"SELECT "+enrollmentColumns+" FROM enrollments WHERE hash = ?"+t.dialect.lockRow, hash[:])
+	const query = "SELECT " + enrollmentColumns + " FROM enrollments WHERE hash = ?"
+	e, err := one(ctx, t.conn, scanEnrollment, query, hash[:])
+	if err == nil && t.dialect.sideBySide {
+		lock := t.dialect.share("enrollments")
+		if e.Left >= 0 {
+			lock = t.dialect.lock("enrollments")
+		}
+		e, err = one(ctx, t.conn, scanEnrollment, query+lock, hash[:])
+	}
 	withdrawn := false
 	if err == nil {
-		withdrawn, err = one(ctx, t.conn, value[bool], "SELECT revoked FROM tenants WHERE id = ?"+t.dialect.lockRow, e.Tenant)
+		withdrawn, err = one(ctx, t.conn, value[bool], "SELECT revoked FROM tenants WHERE id = ?"+t.dialect.share("tenants"), e.Tenant)
 	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

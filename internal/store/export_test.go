@@ -15,7 +15,7 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 
 // Set runs a PRAGMA on the connection that writes, while no call does.
 func (s *Store) Set(ctx context.Context, pragma string) error {
-	_, err := s.writer.conn.exec(ctx, "PRAGMA "+pragma)
+	_, err := s.writer.(*batches).conn.exec(ctx, "PRAGMA "+pragma)
 	return err
 }
 
@@ -24,7 +24,7 @@ func (s *Store) Set(ctx context.Context, pragma string) error {
 func (s *Store) Hold(ctx context.Context, n int, begun chan<- struct{}, then func(exec func(query string, args ...any) error) error) error {
 	return s.writer.do(ctx, func(ctx context.Context, t *tx) error {
 		close(begun)
-		for len(s.writer.requests) < n {
+		for len(s.writer.(*batches).requests) < n {
 			runtime.Gosched()
 		}
 		return then(func(query string, args ...any) error {
@@ -43,15 +43,16 @@ func (s *Store) ReaderExec(ctx context.Context, query string, args ...any) error
 // Queries are those that were run so far.
 func (s *Store) Queries() []string {
 	var list []string
-	for _, c := range []*conn{s.reader, s.writer.conn} {
-		c.mu.Lock()
-		for q := range c.stmts {
+	for _, c := range []*conn{s.reader, s.writer.(*batches).conn} {
+		p := c.runner.(*prepared)
+		p.mu.Lock()
+		for q := range p.stmts {
 			list = append(list, q)
 		}
-		c.mu.Unlock()
+		p.mu.Unlock()
 	}
 	return list
 }
 
 // Numbered puts a query into the words of a dialect with numbered parameters.
-func Numbered(query string) string { return dialect{numbered: true}.text(query) }
+func Numbered(query string) string { return numbered(query) }

@@ -65,7 +65,7 @@ func (s *Store) ChangeDevices(ctx context.Context, tenant string, ids []device.I
 }
 
 func (t *tx) changeDevice(ctx context.Context, tenant string, id device.ID, change func(device.Device) (device.Device, audit.Entry, error)) (device.Device, error) {
-	was, err := one(ctx, t.conn, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id = ?"+t.dialect.lockRow, tenant, id)
+	was, err := one(ctx, t.conn, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id = ?"+t.dialect.lock("devices"), tenant, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return was, noDevice(id, err)
 	}
@@ -133,7 +133,7 @@ func (t *tx) alive(ctx context.Context, b device.Beat) error {
 // tell keeps the addresses that a device tells of now: one that it had at its
 // last sign of life, a short while ago, goes on; any other begins.
 func (t *tx) tell(ctx context.Context, tenant string, id device.ID, addresses []device.Address, now time.Time) error {
-	last, err := one(ctx, t.conn, value[int64], "SELECT last_seen FROM devices WHERE tenant = ? AND id = ?"+t.dialect.lockRow, tenant, id)
+	last, err := one(ctx, t.conn, value[int64], "SELECT last_seen FROM devices WHERE tenant = ? AND id = ?"+t.dialect.lock("devices"), tenant, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return noDevice(id, err)
 	}

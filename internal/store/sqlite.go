@@ -43,11 +43,11 @@ func sqliteUnavailable(err error) bool {
 	return false
 }
 
-func openSQLite(ctx context.Context, o Options) (*Store, error) {
-	if err := makeFile(o.Path); err != nil {
+func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
+	if err := makeFile(path); err != nil {
 		return nil, err
 	}
-	wdb, err := openPool(o.Path, 1, false)
+	wdb, err := openPool(path, 1, false)
 	if err != nil {
 		return nil, err
 	}
@@ -59,18 +59,22 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, wdb.Close())
 	}
-	rdb, err := openPool(o.Path, max(4, runtime.GOMAXPROCS(0)), true)
+	rdb, err := openPool(path, max(4, runtime.GOMAXPROCS(0)), true)
 	if err != nil {
 		return nil, errors.Join(err, wconn.Close(), wdb.Close())
 	}
+	writer := newBatches(newConn(wconn, sqliteDialect), o.Log)
 	s := &Store{
 		now:     o.Now,
 		dialect: sqliteDialect,
-		writer:  newWriter(newConn(wconn, sqliteDialect), o.Log),
+		writer:  writer,
 		reader:  newConn(rdb, sqliteDialect),
+		// The file is one process's, and an entry has its leaf when it is committed.
+		alone:   func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
+		settled: func(context.Context, string) error { return nil },
 	}
 	s.close = sync.OnceValue(func() error {
-		s.writer.close()
+		writer.close()
 		return errors.Join(rdb.Close(), wconn.Close(), wdb.Close())
 	})
 	if _, err := all(ctx, s.reader, value[int], "SELECT 1 FROM tenants LIMIT 1"); err != nil {

@@ -33,16 +33,7 @@ func TestSQLite(t *testing.T) {
 // open opens a store that is closed when the test ends.
 func open(t testing.TB, path string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return storetest.Open(t, store.Options{Database: "sqlite:" + path})
 }
 
 // beside opens the database's file as another program would.
@@ -85,7 +76,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := beside(t, path).Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.Open(t.Context(), store.Options{Path: path})
+	_, err := store.Open(t.Context(), store.Options{Database: "sqlite:" + path})
 	if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), "9999") || !strings.Contains(err.Error(), path) {
 		t.Errorf("Open() = %v, want it refused, with path and version", err)
 	}
@@ -96,7 +87,7 @@ func TestOtherFileIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database\n", 500)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(t.Context(), store.Options{Path: path}); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := store.Open(t.Context(), store.Options{Database: "sqlite:" + path}); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("Open() = %v, want an error that names the file", err)
 	}
 }

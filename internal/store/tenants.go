@@ -53,7 +53,7 @@ func tenantOf(ctx context.Context, c *conn, id, lock string) (auth.Tenant, error
 // it is, and nothing is recorded.
 func (s *Store) RevokeTenant(ctx context.Context, by, id string, e audit.Entry) (auth.Tenant, error) {
 	return write(ctx, s, "revoke tenant "+id, func(ctx context.Context, t *tx) (auth.Tenant, error) {
-		tenant, err := tenantOf(ctx, t.conn, id, t.dialect.lockRow)
+		tenant, err := tenantOf(ctx, t.conn, id, t.dialect.lock("tenants"))
 		if err != nil || tenant.Revoked {
 			return tenant, err
 		}

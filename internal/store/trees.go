@@ -98,46 +98,72 @@ func (ts *trees) integrate(ctx context.Context) error {
 	return nil
 }
 
-// grow adds leaves to a tenant's tree of the given size, and returns the new
-// tree's edge. Known hashes are taken from edge, the others from the database.
-func grow(ctx context.Context, c *conn, tenant string, size int64, leaves [][]byte, edge map[int64]tlog.Hash) (map[int64]tlog.Hash, error) {
+// growth is what a tree gains with new leaves: their hashes and those above them,
+// of positions one after the other from first on, and its new head and edge.
+type growth struct {
+	first  int64
+	hashes []tlog.Hash
+	head   audit.Head
+	edge   map[int64]tlog.Hash
+}
+
+// grown computes what a tenant's tree of the given size gains with leaves. Known
+// hashes are taken from edge, the others from the database.
+func grown(ctx context.Context, c *conn, tenant string, size int64, leaves [][]byte, edge map[int64]tlog.Hash) (growth, error) {
 	known := maps.Clone(edge)
 	if known == nil {
 		known = map[int64]tlog.Hash{}
 	}
 	reader := hashReader(ctx, c, tenant, known)
-	position := tlog.StoredHashIndex(0, size)
+	g := growth{first: tlog.StoredHashIndex(0, size), edge: map[int64]tlog.Hash{}}
 	for i, leaf := range leaves {
 		hashes, err := audit.Extend(size+int64(i), leaf, reader)
 		if err != nil {
-			return nil, err
+			return g, err
 		}
 		for _, h := range hashes {
-			known[position] = h
-			if _, err := c.exec(ctx, "INSERT INTO audit_hashes (tenant, position, hash) VALUES (?, ?, ?)", tenant, position, h[:]); err != nil {
-				return nil, fmt.Errorf("hash %d: %w", position, err)
-			}
-			position++
+			known[g.first+int64(len(g.hashes))] = h
+			g.hashes = append(g.hashes, h)
 		}
 	}
-	head, err := audit.HeadOf(size+int64(len(leaves)), reader)
-	if err != nil {
-		return nil, err
+	var err error
+	if g.head, err = audit.HeadOf(size+int64(len(leaves)), reader); err != nil {
+		return g, err
 	}
-	n, err := c.exec(ctx, "UPDATE audit_logs SET size = ?, root = ? WHERE tenant = ? AND size = ?", head.Size, head.Hash[:], tenant, size)
-	if err != nil {
-		return nil, err
-	}
-	if n != 1 {
-		return nil, fault.Unavailable.Errorf(nil, "The audit log of %s no longer has the %d leaves it had", tenant, size)
-	}
-	next := map[int64]tlog.Hash{}
-	for _, position := range edgeOf(head.Size) {
+	for _, position := range edgeOf(g.head.Size) {
 		if h, ok := known[position]; ok {
-			next[position] = h
+			g.edge[position] = h
 		}
 	}
-	return next, nil
+	return g, nil
+}
+
+// grow adds leaves to a tenant's tree of the given size, and returns the new
+// tree's edge.
+func grow(ctx context.Context, c *conn, tenant string, size int64, leaves [][]byte, edge map[int64]tlog.Hash) (map[int64]tlog.Hash, error) {
+	g, err := grown(ctx, c, tenant, size, leaves, edge)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range g.hashes {
+		position := g.first + int64(i)
+		if _, err := c.exec(ctx, "INSERT INTO audit_hashes (tenant, position, hash) VALUES (?, ?, ?)", tenant, position, h[:]); err != nil {
+			return nil, fmt.Errorf("hash %d: %w", position, err)
+		}
+	}
+	n, err := c.exec(ctx, advanceLog, g.head.Size, g.head.Hash[:], tenant, size)
+	if err == nil && n != 1 {
+		err = errAdvanced(tenant, size)
+	}
+	return g.edge, err
+}
+
+// advanceLog moves a log's head on from the size that its tree was grown from,
+// and from no other.
+const advanceLog = "UPDATE audit_logs SET size = ?, root = ? WHERE tenant = ? AND size = ?"
+
+func errAdvanced(tenant string, size int64) error {
+	return fault.Unavailable.Errorf(nil, "The audit log of %s no longer has the %d leaves it had", tenant, size)
 }
 
 // edgeOf lists the positions of the roots of the largest whole subtrees that

@@ -66,7 +66,7 @@ func upload(ctx context.Context, c *conn, id, lock string) (vault.Upload, error)
 // is returned.
 func (s *Store) ChangeUpload(ctx context.Context, id string, change func(vault.Upload) (vault.Upload, error)) (vault.Upload, error) {
 	return write(ctx, s, "change upload "+id, func(ctx context.Context, t *tx) (vault.Upload, error) {
-		was, err := upload(ctx, t.conn, id, t.dialect.lockRow)
+		was, err := upload(ctx, t.conn, id, t.dialect.lock("uploads"))
 		if err != nil {
 			return was, err
 		}

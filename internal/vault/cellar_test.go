@@ -22,6 +22,7 @@ import (
 	"swab/internal/device"
 	"swab/internal/evidence"
 	"swab/internal/store"
+	"swab/internal/store/storetest"
 	"swab/internal/vault"
 )
 
@@ -43,7 +44,7 @@ func open(t testing.TB, lim vault.Limits) *cellar {
 	t.Helper()
 	c := &cellar{t: t, dir: t.TempDir(), lim: lim}
 	var err error
-	c.store, err = store.Open(context.Background(), store.Options{Path: filepath.Join(c.dir, "swab.db")})
+	c.store, err = store.Open(context.Background(), store.Options{Database: storetest.Database(t)})
 	c.must(err)
 	c.records = c.store
 	entry := audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: tenantID, Result: audit.Done}, audit.Hidden{})

@@ -100,6 +100,9 @@ func logProvesItself(t *testing.T, s *store.Store) {
 				t.Fatal(err)
 			}
 		}
+		if _, err := s.Head(t.Context(), w.tenant); err != nil { // by which the entry is in the log
+			t.Fatal(err)
+		}
 		proof, head, err := s.Prove(t.Context(), w.tenant, []int64{a.Entry}, known.Size)
 		if err != nil {
 			t.Fatal(err)

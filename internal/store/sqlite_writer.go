@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,8 +19,8 @@ const (
 	maxWaiting   = 1024 // calls that wait for the writer; more wait to be let in
 )
 
-// writer owns the connection that writes.
-type writer struct {
+// batches owns the one connection that writes to SQLite.
+type batches struct {
 	conn  *conn
 	trees *trees
 	log   *slog.Logger
@@ -40,17 +39,8 @@ type request struct {
 	answer chan error // of 1, so that nobody need be there to take it
 }
 
-// tx is what a call sees of its transaction.
-type tx struct {
-	*conn
-	trees    *trees
-	identity bool // see revision.go
-}
-
-var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")
-
-func newWriter(c *conn, log *slog.Logger) *writer {
-	w := &writer{conn: c, trees: newTrees(c), log: log, done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
+func newBatches(c *conn, log *slog.Logger) *batches {
+	w := &batches{conn: c, trees: newTrees(c), log: log, done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
 	go w.loop()
 	return w
 }
@@ -58,7 +48,7 @@ func newWriter(c *conn, log *slog.Logger) *writer {
 // do has the writer run a call and returns what came of it, once that is
 // durable. If ctx ends first, do returns its cause at once; the call then does
 // not happen if it had not begun, and comes to its end if it had.
-func (w *writer) do(ctx context.Context, run func(context.Context, *tx) error) error {
+func (w *batches) do(ctx context.Context, run func(context.Context, *tx) error) error {
 	r := &request{ctx: ctx, run: run, answer: make(chan error, 1)}
 	if err := w.send(r); err != nil {
 		return err
@@ -71,7 +61,7 @@ func (w *writer) do(ctx context.Context, run func(context.Context, *tx) error) e
 	}
 }
 
-func (w *writer) send(r *request) error {
+func (w *batches) send(r *request) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
@@ -87,7 +77,7 @@ func (w *writer) send(r *request) error {
 
 // close lets in no more calls and waits until those that are in are answered.
 // It is called once.
-func (w *writer) close() {
+func (w *batches) close() {
 	w.mu.Lock()
 	w.closed = true
 	close(w.requests)
@@ -95,7 +85,7 @@ func (w *writer) close() {
 	<-w.done
 }
 
-func (w *writer) loop() {
+func (w *batches) loop() {
 	defer close(w.done)
 	for r := range w.requests {
 		w.batch(r)
@@ -104,7 +94,7 @@ func (w *writer) loop() {
 
 // batch runs first and whatever else is waiting in one transaction, and answers
 // them all.
-func (w *writer) batch(first *request) {
+func (w *batches) batch(first *request) {
 	ctx := context.Background() // the writer's own: no caller's end interrupts it
 	ran, lost := w.transact(ctx, first)
 	if lost != nil {
@@ -120,7 +110,7 @@ func (w *writer) batch(first *request) {
 
 // transact returns the calls that it has taken, and an error if all of them are
 // lost.
-func (w *writer) transact(ctx context.Context, first *request) (ran []*request, lost error) {
+func (w *batches) transact(ctx context.Context, first *request) (ran []*request, lost error) {
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
@@ -135,7 +125,7 @@ func (w *writer) transact(ctx context.Context, first *request) (ran []*request, 
 }
 
 // next is a call for the batch, if one is waiting and the batch has room.
-func (w *writer) next(have int, start time.Time) *request {
+func (w *batches) next(have int, start time.Time) *request {
 	if have >= maxBatch || time.Since(start) > maxBatchTime {
 		return nil
 	}
@@ -149,7 +139,7 @@ func (w *writer) next(have int, start time.Time) *request {
 
 // savepoint runs a call by itself. What it came to is in r.err; an error of
 // savepoint says that the whole transaction is lost.
-func (w *writer) savepoint(ctx context.Context, r *request) error {
+func (w *batches) savepoint(ctx context.Context, r *request) error {
 	if r.err = context.Cause(r.ctx); r.err != nil {
 		return nil // nobody waits for it any more
 	}
@@ -157,7 +147,7 @@ func (w *writer) savepoint(ctx context.Context, r *request) error {
 		return fmt.Errorf("begin a savepoint: %w", err)
 	}
 	w.trees.mark()
-	if r.err = w.fenced(ctx, r.run); r.err != nil {
+	if r.err = fenced(ctx, w.log, r.run, &tx{conn: w.conn, trees: w.trees}); r.err != nil {
 		w.trees.back()
 		// SQLite ends the transaction itself after some errors, such as a full
 		// disk; there is no savepoint any more then.
@@ -171,19 +161,8 @@ func (w *writer) savepoint(ctx context.Context, r *request) error {
 	return nil
 }
 
-// fenced makes a panic of a call the failure of that call.
-func (w *writer) fenced(ctx context.Context, run func(context.Context, *tx) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.log.ErrorContext(ctx, "a database call panicked", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return run(ctx, &tx{conn: w.conn, trees: w.trees})
-}
-
 // commit numbers the batch's audit entries and commits all of it.
-func (w *writer) commit(ctx context.Context) error {
+func (w *batches) commit(ctx context.Context) error {
 	if err := w.trees.integrate(ctx); err != nil {
 		return err
 	}
@@ -195,7 +174,7 @@ func (w *writer) commit(ctx context.Context) error {
 }
 
 // abandon makes the connection fit for the next batch after this one is lost.
-func (w *writer) abandon(ctx context.Context, lost error, calls int) {
+func (w *batches) abandon(ctx context.Context, lost error, calls int) {
 	w.log.ErrorContext(ctx, "database writes were lost and their callers told so", "calls", calls, "err", lost)
 	w.trees.forget()
 	// It fails where SQLite has ended the transaction already.
