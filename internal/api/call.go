@@ -50,6 +50,9 @@ func answer(operation func(ctx context.Context, c *call) (reply, error)) handler
 		ctx, cancel := context.WithTimeout(ctx, deadline)
 		defer cancel()
 		r, err := operation(ctx, c)
+		if err == nil {
+			err = c.counted(ctx, nil)
+		}
 		if err != nil {
 			return err
 		}

@@ -8,11 +8,10 @@ import (
 	"swab/internal/limit"
 )
 
-// limited is a route as its calls are counted. Of one caller, the calls of one
-// name are counted together.
+// limited is a route as its calls are counted.
 type limited struct {
 	route string // method and pattern, as in the table of routes
-	name  string // in settings, messages and docs/limits.md
+	name  string // in settings, messages and docs/limits.md; routes of one name are counted together
 	limit.Figures
 }
 
@@ -28,12 +27,40 @@ var usual = limit.Figures{Minute: 100, Hour: 1500}
 var limits = []limited{
 	{"POST api/machines/{machine}/collectInvestigationPackage", "collectInvestigationPackage", usual},
 	{"GET api/machines", "listMachines", usual},
+	{"GET api/machines/$count", "listMachines", usual},
+	{"GET api/machines/$count", "listMachines", usual},
+	{"GET api/machines/findbyip({arguments})", "findMachinesByIp", usual},
+	{"GET api/machines/findbytag", "findMachinesByTag", usual},
+	{"POST api/machines/AddOrRemoveTagForMultipleMachines", "tagMachines", usual},
 	{"GET api/machines/{machine}", "getMachine", usual},
+	{"GET api/machines/{machine}/machineactions", "listActionsOfMachine", usual},
+	{"GET api/machines/{machine}/machineactions/$count", "listActionsOfMachine", usual},
+	{"GET api/machines/{machine}/machineactions", "listActionsOfMachine", usual},
+	{"GET api/machines/{machine}/machineactions/$count", "listActionsOfMachine", usual},
+	{"PATCH api/machines/{machine}", "updateMachine", usual},
+	{"POST api/machines/{machine}/tags", "tagMachine", usual},
+	{"POST api/machines/{machine}/setDeviceValue", "setDeviceValue", usual},
+	{"GET api/machines/{machine}/availableMachineActions", "listAvailableActions", usual},
 
 	{"GET api/machineactions", "listMachineActions", usual},
+	{"GET api/machineactions/$count", "listMachineActions", usual},
+	{"GET api/machineactions/$count", "listMachineActions", usual},
 	{"GET api/machineactions/{action}", "getMachineAction", usual},
 	{"POST api/machineactions/{action}/cancel", "cancelMachineAction", usual},
 	{"GET api/machineactions/{action}/getPackageUri", "getPackageUri", limit.Figures{Minute: 2, Hour: 120}},
+
+	{"GET api/alerts", "listAlerts", usual},
+	{"GET api/exposureScore", "getExposureScore", usual},
+
+	{"POST api/machines/{machine}/isolate", "isolate", usual},
+	{"POST api/machines/{machine}/unisolate", "unisolate", usual},
+	{"POST api/machines/{machine}/restrictCodeExecution", "restrictCodeExecution", usual},
+	{"POST api/machines/{machine}/unrestrictCodeExecution", "unrestrictCodeExecution", usual},
+	{"POST api/machines/{machine}/runAntiVirusScan", "runAntiVirusScan", usual},
+	{"POST api/machines/{machine}/offboard", "offboard", usual},
+	{"POST api/machines/{machine}/StopAndQuarantineFile", "StopAndQuarantineFile", usual},
+	{"POST api/machines/{machine}/runliveresponse", "runliveresponse", limit.Figures{Minute: 10, Hour: 1500}},
+	{"POST api/machines/{machine}/startInvestigation", "startInvestigation", usual},
 
 	{"GET api/swab/v1/audit", "readAuditLog", limit.Figures{Minute: 600, Hour: 20_000}},
 	{"GET api/swab/v1/actions/{action}/attempts/{attempt}", "getAttempt", usual},
@@ -53,6 +80,8 @@ var limits = []limited{
 	{"POST api/admin/v1/tenants", "createTenant", usual},
 	{"POST api/admin/v1/tenants/{tenant}/revoke", "revokeTenant", usual},
 	{"POST api/admin/v1/devices/{device}/revoke", "revokeDevice", usual},
+	{"GET api/admin/v1/keys/access-tokens", "listTokenKeys", usual},
+	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateTokenKey", usual},
 	{"GET api/admin/v1/keys/access-tokens", "listKeys", usual},
 	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateKey", usual},
 }
@@ -97,11 +126,12 @@ func (a *API) charge(c *call, rt route) func(context.Context) error {
 	}
 }
 
-// counted is what a request is answered that failed by err. What was refused for
-// its form has not come to the operation that takes its call, and counts as
-// well: a client may repeat it without a pause.
+// counted is err, or that the call is over its limit. An operation takes its call
+// when it has asked for the permission; here it is taken for what never came so
+// far: a request that was refused for its form, which a client may repeat without
+// a pause, and one that needs no permission.
 func (c *call) counted(ctx context.Context, err error) error {
-	if err == nil || c.who.Charge == nil || errors.Is(err, fault.Forbidden) {
+	if c.who.Charge == nil || errors.Is(err, fault.Forbidden) {
 		return err
 	}
 	if over := c.who.Charge(ctx); over != nil {
