@@ -45,13 +45,20 @@ func (s *Issuer) client(c *call, form form) (auth.App, auth.Proof, error) {
 }
 
 // bySecret finds an application whose secret was given. One that doesn't exist
-// and a wrong secret are one answer, so that nobody learns which there are.
+// and a wrong secret are one answer, so that nobody learns which there are. Who
+// sends wrong ones again and again has to wait, the application's owner at
+// another address has not.
 func (s *Issuer) bySecret(c *call, id, secret string) (auth.App, error) {
+	id = strings.ToLower(id)
+	if err := s.guesses.Check(c.tenant.ID, id, c.from); err != nil {
+		return auth.App{}, err
+	}
 	app, err := s.application(c, id)
 	if err != nil {
 		return auth.App{}, err
 	}
 	if !app.Holds(secret, s.Now()) {
+		s.guesses.Failed(c.tenant.ID, id, c.from)
 		return auth.App{}, refused("invalid_client", 7000215,
 			"Invalid client secret provided, or no such application in this tenant. Ensure that client id and secret are those of the application, and that the secret has not expired")
 	}

@@ -112,7 +112,7 @@ func FuzzInstanceDiscovery(f *testing.F) {
 	in := install(f)
 	f.Add("api-version=1.1&authorization_endpoint=https://login.microsoftonline.com/x")
 	f.Add("authorization_endpoint=%zz&authorization_endpoint=https%3A%2F%2F[::1")
-	s := &Issuer{Config{Origin: in.origin}}
+	s := &Issuer{Config: Config{Origin: in.origin}}
 	f.Fuzz(func(t *testing.T, query string) {
 		answer, err := s.instanceDiscovery(&call{r: &http.Request{URL: &url.URL{RawQuery: query}}, base: second})
 		if err != nil {

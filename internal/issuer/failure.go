@@ -11,6 +11,7 @@ import (
 
 	"swab/internal/canon"
 	"swab/internal/fault"
+	"swab/internal/limit"
 )
 
 // oauthError is a failure that the client can act on, in the terms of RFC 6749.
@@ -56,6 +57,12 @@ func (s *Issuer) refuse(c *call, err error) (int, failure) {
 	e, known := errors.AsType[*oauthError](err)
 	attrs := []any{"from", c.from, "correlation", c.trace, "err", err}
 	switch code, _ := fault.Of(err); {
+	case code == fault.TooMany:
+		e = &oauthError{code: "temporarily_unavailable", number: 90055, text: "Too many wrong secrets of this client came from this address; ask again later", status: http.StatusTooManyRequests}
+		s.Denials.Add(c.tenant.ID, c.from)
+		if over, ok := errors.AsType[*limit.Exceeded](err); ok {
+			c.w.Header().Set("Retry-After", strconv.Itoa(int(over.Retry.Seconds())))
+		}
 	case known: // not the error: its text repeats what a client sent
 		s.Log.DebugContext(ctx, "token refused", "code", e.code, "number", e.number, "from", c.from, "correlation", c.trace)
 	case code == fault.Unavailable || ctx.Err() != nil:

@@ -32,6 +32,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/fault"
 	"swab/internal/keys"
+	"swab/internal/limit"
 	"swab/internal/origin"
 )
 
@@ -49,10 +50,13 @@ type Config struct {
 }
 
 // Issuer is the handler of everything under a tenant's id or name.
-type Issuer struct{ Config }
+type Issuer struct {
+	Config
+	guesses *limit.Guesses // of secrets
+}
 
 // New returns the issuer.
-func New(c Config) *Issuer { return &Issuer{c} }
+func New(c Config) *Issuer { return &Issuer{Config: c, guesses: limit.NewGuesses(c.Now)} }
 
 // endpoint is one address below a tenant.
 type endpoint struct {
