@@ -17,6 +17,10 @@ type dialect struct {
 	// what it read locks it first.
 	sideBySide bool
 
+	// clock is the query of the time, in ticks, by the clock that all processes
+	// on the database share; "": there is one process, and its own serves.
+	clock string
+
 	// duplicate says of an error that a row has a key which another has already.
 	duplicate func(error) bool
 

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pressly/goose/v3"
-
 	"swab/internal/canon"
 	limits "swab/internal/limit" // limit is the bound of a list here
 )
@@ -74,12 +72,12 @@ func (s *Store) ForgetLedgers(ctx context.Context) error {
 	return err
 }
 
-// sharedNow is the time of the one clock that all processes on the database
-// share: PostgreSQL's own; with SQLite, which has one process, that one's.
+// sharedNow is the time by the one clock that all processes on the database
+// share.
 func (s *Store) sharedNow(ctx context.Context, t *tx) (time.Time, error) {
-	if s.dialect.goose != goose.DialectPostgres {
+	if s.dialect.clock == "" {
 		return s.now(), nil
 	}
-	n, err := one(ctx, t.conn, value[int64], "SELECT CAST(extract(epoch FROM clock_timestamp()) * 10000000 AS BIGINT)")
+	n, err := one(ctx, t.conn, value[int64], s.dialect.clock)
 	return canon.FromTicks(n), err
 }

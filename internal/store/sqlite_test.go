@@ -21,6 +21,7 @@ import (
 	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/fault"
+	"swab/internal/limit"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/internal/vault"
@@ -251,6 +252,7 @@ func runAllQueries(t *testing.T, s *store.Store) {
 		"uploads": errors.Join(s.CreateUpload(ctx, u), errOf(s.UploadsOf(ctx, tenant, a.ID)), errOf(s.UploadsIn(ctx, vault.Receiving, 1)), errOf(s.UnwantedUploads(ctx, 1)),
 			errOf(s.ChangeUpload(ctx, "u", func(u vault.Upload) (vault.Upload, error) { return u, nil }))),
 		"log": errOf(s.AuditEntries(ctx, tenant, 0, 0)),
+		"limits": errors.Join(limit.New(limit.Config{Ledgers: s}).Take(ctx, limit.Key{Tenant: tenant}, limit.Figures{Minute: 1, Hour: 1}), s.ForgetLedgers(ctx)),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
