@@ -251,7 +251,7 @@ func runAllQueries(t *testing.T, s *store.Store) {
 		"access": errors.Join(s.CreateApp(ctx, auth.App{Tenant: tenant, ID: "a", Secrets: []auth.Secret{{ID: "s"}}}), errOf(s.App(ctx, tenant, "a"))),
 		"uploads": errors.Join(s.CreateUpload(ctx, u), errOf(s.UploadsOf(ctx, tenant, a.ID)), errOf(s.UploadsIn(ctx, vault.Receiving, 1)), errOf(s.UnwantedUploads(ctx, 1)),
 			errOf(s.ChangeUpload(ctx, "u", func(u vault.Upload) (vault.Upload, error) { return u, nil }))),
-		"log": errOf(s.AuditEntries(ctx, tenant, 0, 0)),
+		"log":    errOf(s.AuditEntries(ctx, tenant, 0, 0)),
 		"limits": errors.Join(limit.New(limit.Config{Ledgers: s}).Take(ctx, limit.Key{Tenant: tenant}, limit.Figures{Minute: 1, Hour: 1}), s.ForgetLedgers(ctx)),
 	} {
 		if err != nil {
