@@ -135,6 +135,48 @@ func TestADeadNodesStepEndsWithItsHold(t *testing.T) {
 	}
 }
 
+func TestAHoldIsNotUsedPastItsEnd(t *testing.T) {
+	w := newWorld(2, Figures{100, 1500})
+	w.take(t, 0) // and 9 more could be taken
+	w.t += Hold + time.Minute + time.Millisecond
+	for w.take(t, 1) == nil {
+	}
+	if w.take(t, 0) == nil || len(w.taken) != 101 {
+		t.Errorf("%d calls in a minute, limit 100", len(w.taken)-1)
+	}
+}
+
+// What is gathered by the minute is missed no longer than a hold is.
+func TestARestartMissesCallsNoLongerThanAHold(t *testing.T) {
+	w := newWorld(1, Figures{100, 120})
+	for range 120 { // for half an hour
+		if e := w.take(t, 0); e != nil {
+			t.Fatal(e)
+		}
+		w.t += 15 * time.Second
+	}
+	w.start(0, 0)
+	w.t = time.Hour + Hold + time.Second
+	for n := range 100 {
+		if e := w.take(t, 0); e != nil {
+			t.Fatalf("call %d, %v after the one that it replaces: %v", n, w.t-w.taken[n], e)
+		}
+		w.t += 15 * time.Second
+	}
+}
+
+func TestADatabaseClockPutBackLocksNobodyOutForLonger(t *testing.T) {
+	w := newWorld(2, Figures{100, 1500})
+	for w.take(t, 0) == nil {
+	}
+	w.ahead, w.t = -time.Hour, w.t+time.Second
+	for began, e := w.t, w.take(t, 1); e != nil; e = w.take(t, 1) {
+		if w.t += e.Retry; w.t-began > time.Minute+Hold+time.Second {
+			t.Fatalf("refused for %v, and still", w.t-began)
+		}
+	}
+}
+
 // A machine that slept has a steady clock that did not go on: what it held may
 // be another's by now.
 func TestAHoldEndsWhileTheMachineSleeps(t *testing.T) {
