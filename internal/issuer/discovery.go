@@ -51,14 +51,18 @@ func (s *Issuer) instanceDiscovery(c *call) (any, error) {
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 	answer := instance{Endpoint: c.base + "/" + url.PathEscape(tenant) + issuerPathV2 + "/.well-known/openid-configuration"}
-	known := false
+	meant := s.meant(host)
+	known := meant != ""
+	if known {
+		answer.Endpoint = meant + strings.TrimPrefix(answer.Endpoint, c.base)
+	}
 	for _, base := range s.Origin.Bases() {
 		own := strings.TrimPrefix(base, "https://")
-		if own == host {
-			known = true
-			answer.Endpoint = base + strings.TrimPrefix(answer.Endpoint, c.base)
+		names := []string{own}
+		if base == meant && own != host {
+			names = append(names, host)
 		}
-		answer.Metadata = append(answer.Metadata, alias{own, own, []string{own}})
+		answer.Metadata = append(answer.Metadata, alias{own, own, names})
 	}
 	for _, cloud := range signIn {
 		if slices.Contains(cloud, host) && !known {
@@ -70,6 +74,24 @@ func (s *Issuer) instanceDiscovery(c *call) (any, error) {
 		return nil, refused("invalid_instance", 50049, "Unknown or invalid instance: '%s' is no host of this installation", clip(host))
 	}
 	return answer, nil
+}
+
+// meant is the base URL at a host, "" where there is none. Older MSAL for Python
+// leaves the port of an authority out when it asks; the first base URL of that
+// name is meant then.
+func (s *Issuer) meant(host string) string {
+	portless := ""
+	for _, base := range s.Origin.Bases() {
+		u, err := url.Parse(base)
+		switch {
+		case err != nil:
+		case u.Host == host:
+			return base
+		case portless == "" && u.Port() != "" && strings.TrimSuffix(u.Host, ":"+u.Port()) == host:
+			portless = base
+		}
+	}
+	return portless
 }
 
 // unencoded is a parameter of a query whose value may have come without percent

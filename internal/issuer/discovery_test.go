@@ -48,6 +48,22 @@ func TestInstanceDiscoveryKnowsOurHostsAndTheSignInHosts(t *testing.T) {
 	}
 }
 
+// MSAL for Python 1.21 asks about its authority's host without the port.
+func TestInstanceDiscoveryKnowsAHostWithoutItsPort(t *testing.T) {
+	in := install(t)
+	u, err := url.Parse(in.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, _, got := in.ask(t, "GET", "/common/discovery/instance?api-version=1.1&authorization_endpoint=https://"+u.Hostname()+"/"+tenantID+"/oauth2/v2.0/authorize", "", nil)
+	if want := in.URL + "/" + tenantID + "/v2.0/.well-known/openid-configuration"; status != http.StatusOK || got["tenant_discovery_endpoint"] != want {
+		t.Errorf("%d %v, want %s", status, got, want)
+	}
+	if text := fmt.Sprint(got["metadata"]); !strings.Contains(text, fmt.Sprintf("aliases:[%s %s]", u.Host, u.Hostname())) {
+		t.Errorf("%s is no alias: %s", u.Hostname(), text)
+	}
+}
+
 func TestInstanceDiscoveryRefusesEveryOtherHost(t *testing.T) {
 	in := install(t)
 	for _, asked := range []string{
