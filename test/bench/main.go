@@ -71,6 +71,10 @@ func run(ctx context.Context) error {
 	if err := b.idle(ctx, &t); err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "tokens")
+	if err := tokens(ctx, &t, in); err != nil {
+		return err
+	}
 	rounds := number("ROUNDS", 30)
 	fmt.Fprintf(os.Stderr, "%d collections on this host\n", rounds)
 	if err := b.collections(ctx, &t, "", rounds); err != nil {
