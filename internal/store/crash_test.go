@@ -7,22 +7,23 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"swab/internal/action"
+	"swab/internal/audit"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
+	"swab/test/postgres"
 )
 
 // crashEnv tells a copy of this test program to write to a store until it is killed.
 const crashEnv = "SWAB_STORE_CRASH"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(crashEnv); path != "" {
-		fmt.Fprintln(os.Stderr, writeForEver(path))
+	if database := os.Getenv(crashEnv); database != "" {
+		fmt.Fprintln(os.Stderr, writeForEver(database))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -30,9 +31,9 @@ func TestMain(m *testing.M) {
 
 // writeForEver has many callers create and change actions, and says on the
 // standard output what was acknowledged: "created ID", "ended ID".
-func writeForEver(path string) error {
+func writeForEver(database string) error {
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{Database: "sqlite:" + path})
+	s, err := store.Open(ctx, store.Options{Database: database})
 	if err != nil {
 		return err
 	}
@@ -74,10 +75,21 @@ func writeForEver(path string) error {
 
 // TestKilledProcessLosesNothing kills a process that writes, with SIGKILL, at a
 // random instant, again and again. Whatever it had acknowledged is there when
-// the file is opened again, and the log is whole.
+// the database is opened again, once, and the log is whole.
 func TestKilledProcessLosesNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "swab.db")
-	s := open(t, path)
+	t.Run("SQLite", func(t *testing.T) { killWriters(t, storetest.SQLite(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		c, err := postgres.Start(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		killWriters(t, c.URL)
+	})
+}
+
+func killWriters(t *testing.T, database string) {
+	s := storetest.Open(t, store.Options{Database: database})
 	tenant, _ := newDevice(t, s)
 	for n := range 15 {
 		if _, err := enrol(t, s, n+2); err != nil {
@@ -89,8 +101,8 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	}
 	acknowledged := map[action.ID]string{}
 	for round := range 20 {
-		killAfter(t, path, rand.IntN(400), acknowledged)
-		s := open(t, path)
+		killAfter(t, database, rand.IntN(400), acknowledged)
+		s := storetest.Open(t, store.Options{Database: database})
 		for id, want := range acknowledged {
 			a, err := s.Action(t.Context(), tenant, id)
 			if err != nil || (want == "ended" && a.Status != action.Failed) {
@@ -101,12 +113,25 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		if got, err := s.Head(t.Context(), tenant); err != nil || got != head {
 			t.Errorf("round %d: Head() = %v, %v; its %d leaves give %v", round, got, err, len(entries), head)
 		}
+		checkOnce(t, entries)
 		endActive(t, s, tenant)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Logf("%d actions were acknowledged", len(acknowledged))
+}
+
+// checkOnce fails the test if an entry is in the log twice.
+func checkOnce(t *testing.T, entries []audit.Logged) {
+	t.Helper()
+	seen := map[string]int64{}
+	for _, e := range entries {
+		if first, ok := seen[string(e.Opening.Salt)]; ok {
+			t.Errorf("leaf %d is leaf %d again", e.Index, first)
+		}
+		seen[string(e.Opening.Salt)] = e.Index
+	}
 }
 
 // endActive ends what was under way, so that every device is free again.
@@ -129,10 +154,10 @@ func endActive(t *testing.T, s *store.Store, tenant string) {
 
 // killAfter runs writeForEver in a process of its own, kills it once it has
 // acknowledged so much, and adds all it acknowledged.
-func killAfter(t *testing.T, path string, lines int, acknowledged map[action.ID]string) {
+func killAfter(t *testing.T, database string, lines int, acknowledged map[action.ID]string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashEnv+"="+path)
+	cmd.Env = append(os.Environ(), crashEnv+"="+database)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

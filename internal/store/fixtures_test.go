@@ -77,3 +77,16 @@ func end(a action.Action) (action.Action, []audit.Entry, error) {
 	a.Status, a.Due = action.Failed, time.Time{}
 	return a, []audit.Entry{link(0)}, nil
 }
+
+// devicesOf are the first devices that enrol enrolled, who get the same answer again.
+func devicesOf(t testing.TB, s *store.Store, count int) []device.Device {
+	t.Helper()
+	list := make([]device.Device, count)
+	for n := range list {
+		var err error
+		if list[n], err = enrol(t, s, n+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"swab/client"
+	"swab/internal/store/storetest"
 	"swab/test/installation"
 )
 
@@ -54,6 +55,9 @@ func server(t *testing.T, flags ...string) *installation.Installation {
 	in, err := installation.New(programs, t.TempDir())
 	must(t, err)
 	in.Flags = flags
+	if os.Getenv(storetest.Variable) == "postgres" {
+		in.Database = storetest.Postgres(t)
+	}
 	t.Cleanup(func() {
 		if err := in.Close(); err != nil {
 			t.Error(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"swab/client"
+	"swab/test/installation"
+	"swab/test/postgres"
 )
 
 func TestWholeRoad(t *testing.T) {
@@ -107,11 +109,11 @@ func TestPendingUntilTheDeviceComes(t *testing.T) {
 func TestRewrittenLogIsRefused(t *testing.T) {
 	in, c, device := install(t)
 	must(t, in.Server.Stop())
-	before := snapshot(t, in.Data)
+	restore := snapshot(t, in)
 	must(t, in.StartServer(within(t, 30*time.Second)))
 	succeed(t, c, device)
 	must(t, in.Server.Stop())
-	restore(t, in.Data, before)
+	restore()
 	must(t, in.StartServer(within(t, 30*time.Second)))
 
 	a, err := c.Collect(within(t, 10*time.Second), device, client.CollectRequest{Comment: "after the rewrite"})
@@ -123,27 +125,34 @@ func TestRewrittenLogIsRefused(t *testing.T) {
 	}
 }
 
-// snapshot keeps the database of a server that is stopped.
-func snapshot(t *testing.T, data string) map[string][]byte {
+// snapshot keeps the database of a server that is stopped, and returns what
+// brings it back.
+func snapshot(t *testing.T, in *installation.Installation) (restore func()) {
 	t.Helper()
+	if in.Database != "" {
+		server, err := postgres.Shared()
+		must(t, err)
+		kept, _, err := postgres.Create(server, postgres.Name(in.Database))
+		must(t, err)
+		return func() { must(t, postgres.Replace(server, postgres.Name(in.Database), kept)) }
+	}
 	files := map[string][]byte{}
-	names, err := filepath.Glob(filepath.Join(data, "swab.db*"))
-	must(t, err)
-	for _, n := range names {
+	list := func() []string {
+		names, err := filepath.Glob(filepath.Join(in.Data, "swab.db*"))
+		must(t, err)
+		return names
+	}
+	for _, n := range list() {
+		var err error
 		files[n], err = os.ReadFile(n)
 		must(t, err)
 	}
-	return files
-}
-
-func restore(t *testing.T, data string, files map[string][]byte) {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(data, "swab.db*"))
-	must(t, err)
-	for _, n := range names {
-		must(t, os.Remove(n))
-	}
-	for n, b := range files {
-		must(t, os.WriteFile(n, b, 0o600))
+	return func() {
+		for _, n := range list() {
+			must(t, os.Remove(n))
+		}
+		for n, b := range files {
+			must(t, os.WriteFile(n, b, 0o600))
+		}
 	}
 }

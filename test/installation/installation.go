@@ -49,6 +49,7 @@ type Installation struct {
 	Server   *Process
 	Agents   map[string]*Process
 	Flags    []string // more flags of the server
+	Database string   // its URL; "": the file in the data directory
 }
 
 // New chooses a free port; nothing runs yet.
@@ -67,7 +68,11 @@ func New(p Programs, dir string) (*Installation, error) {
 // and measurements ask more often than callers may, so its limits of calls are
 // off where Flags do not say otherwise.
 func (i *Installation) StartServer(ctx context.Context) error {
-	p, err := Start(filepath.Join(i.Dir, "server.log"), nil, i.Programs.Server,
+	var env []string
+	if i.Database != "" {
+		env = []string{"SWAB_DATABASE=" + i.Database}
+	}
+	p, err := Start(filepath.Join(i.Dir, "server.log"), env, i.Programs.Server,
 		append([]string{"server", "--data", i.Data, "--listen", i.Listen, "--log-format", "json", "--limits", "off"}, i.Flags...)...)
 	if err != nil {
 		return err

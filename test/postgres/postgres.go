@@ -122,6 +122,23 @@ func Drop(server, name string) error {
 	return command(server, "DROP DATABASE "+name+" WITH (FORCE)")
 }
 
+// Name is the name of a database by its URL.
+func Name(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// Replace puts one database in the place of another, which it deletes.
+func Replace(server, name, with string) error {
+	if err := Drop(server, name); err != nil {
+		return err
+	}
+	return command(server, "ALTER DATABASE "+with+" RENAME TO "+name)
+}
+
 // command runs one statement on a connection of its own.
 func command(server, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
