@@ -83,7 +83,7 @@ func TestEveryRouteIsLimited(t *testing.T) {
 		used[name] = true
 		for _, query := range []string{"", "?$nosuch=1"} {
 			g := in.as(t, full, rt.method, path+query, "")
-			if g.status != http.StatusTooManyRequests || g.code(t) != "TooManyRequests" || !strings.Contains(g.message(), "1 calls a minute of "+name+" is") {
+			if g.status != http.StatusTooManyRequests || g.code(t) != "TooManyRequests" || !strings.Contains(g.message(), "1 call a minute of "+name+" is") {
 				t.Errorf("%s %s%s, again: %d %s", rt.method, path, query, g.status, g.raw)
 			}
 		}

@@ -12,6 +12,7 @@ type account struct {
 	key    Key
 	turn   chan struct{} // of 1: full while someone has the turn
 	holder string
+	lost   bool // this holder must not change the ledger any more
 
 	own    calls  // taken here, within the last hour
 	others []past // as the ledger had them, the latest first

@@ -88,7 +88,15 @@ type Exceeded struct {
 
 // Error names the limit.
 func (e *Exceeded) Error() string {
-	return fmt.Sprintf("The limit of %d calls %s of %s is reached; ask again in %d seconds", e.Calls, e.Per, e.API, e.Retry/time.Second)
+	return fmt.Sprintf("The limit of %s %s of %s is reached; ask again in %s",
+		number(e.Calls, "call"), e.Per, e.API, number(int(e.Retry/time.Second), "second"))
+}
+
+func number(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return fmt.Sprintf("%d %s", n, of)
 }
 
 // Unwrap returns the fault that the caller sees.

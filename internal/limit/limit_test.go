@@ -23,10 +23,10 @@ func TestARefusalNamesTheLimitThatWasHit(t *testing.T) {
 		{0, ""},
 		{10 * time.Second, ""},
 		{500 * time.Millisecond, "The limit of 2 calls a minute of collectInvestigationPackage is reached; ask again in 50 seconds"},
-		{49500*time.Millisecond - 1, "The limit of 2 calls a minute of collectInvestigationPackage is reached; ask again in 1 seconds"},
+		{49500*time.Millisecond - 1, "The limit of 2 calls a minute of collectInvestigationPackage is reached; ask again in 1 second"},
 		{1, ""},
 		{time.Second, "The limit of 3 calls an hour of collectInvestigationPackage is reached; ask again in 3539 seconds"},
-		{3539*time.Second - 1, "The limit of 3 calls an hour of collectInvestigationPackage is reached; ask again in 1 seconds"},
+		{3539*time.Second - 1, "The limit of 3 calls an hour of collectInvestigationPackage is reached; ask again in 1 second"},
 		{1, ""},
 	} {
 		w.t += c.after
@@ -203,6 +203,37 @@ func TestNothingIsTakenWhileTheLedgersAreAway(t *testing.T) {
 	if e := w.take(t, 0); e != nil {
 		t.Errorf("once they are back: %v", e)
 	}
+}
+
+// A change of a ledger that nobody heard of may still come: whoever waited for
+// the same key must not go on under the same name.
+func TestWhoWaitsDoesNotGoOnAsALostHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &database{held: map[Key][]Held{}, clock: time.Now, stuck: true}
+		l, f := New(Config{Ledgers: db}), Figures{100, 1500}
+		e := l.find(key)
+		e.turn <- struct{}{} // the turn of the one whose change gets stuck
+		taken := make(chan error, 1)
+		go func() { taken <- l.Take(t.Context(), key, f) }()
+		synctest.Wait()
+		if err := l.ready(t.Context(), e.account, f); !errors.Is(err, fault.Unavailable) {
+			t.Fatal(err)
+		}
+		e.lost = true
+		l.forget(e)
+		<-e.turn
+		if err := <-taken; err != nil {
+			t.Fatal(err)
+		}
+		db.late()
+		sum := 0
+		for _, h := range db.held[key] {
+			sum += h.Calls
+		}
+		if e.own.len() != 0 || sum != 20 {
+			t.Errorf("%d calls by the lost holder; %d are held, want 10 of each", e.own.len(), sum)
+		}
+	})
 }
 
 // What was forgotten for want of room is still in the ledger.

@@ -84,17 +84,16 @@ func (l *Limiter) Take(ctx context.Context, key Key, f Figures) error {
 	if f.Off() {
 		return nil
 	}
-	e := l.find(key)
-	select {
-	case e.turn <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	e, err := l.turn(ctx, key)
+	if err != nil {
+		return err
 	}
 	defer func() { <-e.turn }()
 	if err := l.ready(ctx, e.account, f); err != nil {
 		if !errors.Is(err, fault.TooMany) {
-			// Whether the ledger was changed is not known. It may be when this
-			// holder thinks of something else, so there is another from now on.
+			// Whether the ledger was changed is not known, and it may be changed
+			// when this holder's memory is another: so it is none any more.
+			e.lost = true
 			l.forget(e)
 		}
 		return err
@@ -102,6 +101,22 @@ func (l *Limiter) Take(ctx context.Context, key Key, f Figures) error {
 	e.left--
 	l.count(e, e.own.add(l.steady()))
 	return nil
+}
+
+// turn waits for the turn of the key's account.
+func (l *Limiter) turn(ctx context.Context, key Key) (*entry, error) {
+	for {
+		e := l.find(key)
+		select {
+		case e.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if !e.lost {
+			return e, nil
+		}
+		<-e.turn
+	}
 }
 
 // ready is nil when the account has a hold that allows a call.
