@@ -85,6 +85,12 @@ var agentModules = []string{
 	"golang.org/x/sys",
 }
 
+// testModules are there for tests alone: no program links them.
+var testModules = []string{
+	"github.com/Azure/", "github.com/AzureAD/", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
+	"github.com/secure-systems-lab/go-securesystemslib", "go.uber.org/goleak", "golang.org/x/oauth2", "pgregory.net/rapid",
+}
+
 type pkg struct {
 	ImportPath   string
 	Dir          string
@@ -202,6 +208,14 @@ func TestAgentLinksOnlyItsModules(t *testing.T) {
 	}
 }
 
+func TestProgramsLinkNoModuleOfTests(t *testing.T) {
+	for _, p := range list(t, "-deps", "./cmd/...") {
+		if p.Module != nil && slices.ContainsFunc(testModules, func(m string) bool { return strings.HasPrefix(p.Module.Path, m) }) {
+			t.Errorf("a program links %s, of module %s, which is for tests", p.ImportPath, p.Module.Path)
+		}
+	}
+}
+
 func TestServerSideKnowsNoCollector(t *testing.T) {
 	for _, p := range list(t, "-deps", "./internal/server") {
 		path := strings.TrimPrefix(p.ImportPath, "swab/")
@@ -275,5 +289,32 @@ func TestCodeKeepsTheHouseRules(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// registries are hosts from which modules and packages come. Which one serves a
+// machine is that machine's business: the tree names none, lock files included.
+var registries = []string{
+	"registry." + "npmjs.org", "registry." + "yarnpkg.com", "proxy." + "golang.org", "sum." + "golang.org",
+	"deb." + "debian.org", "pypi" + ".org", "files." + "pythonhosted.org",
+}
+
+func TestTreeNamesNoRegistry(t *testing.T) {
+	files, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
+		text, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) { // deleted, and not yet committed
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range registries {
+			if strings.Contains(string(text), host) {
+				t.Errorf("%s names %s", name, host)
+			}
+		}
 	}
 }

@@ -42,7 +42,7 @@ func msalGo(g *goRun, defaults bool) {
 	must(g.T, err)
 	certs, key, err := confidential.CertFromPEM(pem, "")
 	must(g.T, err)
-	byCertificate, err := confidential.NewCredFromCert(certs, key)
+	byCertificate, err := confidential.NewCredFromCert(certs, key) // in place of cred
 	// doc: end
 	must(g.T, err)
 	g.msalSignIn("PS256", byCertificate)

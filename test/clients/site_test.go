@@ -1,23 +1,15 @@
 package clients
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"io"
 	"io/fs"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -101,46 +93,30 @@ func (h *house) admit(t *testing.T, name string) site {
 	t.Helper()
 	cred, err := h.Credentials()
 	must(t, err)
-	app, err := h.admin.CreateApp(t.Context(), client.AppRequest{
-		Name: name, Roles: []string{"Machine.Read.All", "Machine.CollectForensics"}, Secret: &client.SecretRequest{},
-	})
+	script, err := filepath.Abs("admit.sh")
 	must(t, err)
-	s := site{
-		API: cred.APIBase, Authority: cred.Authority, Tenant: cred.TenantID, CA: cred.CAFile, ClientID: app.ID, Secret: app.ClientSecret,
+	dir := t.TempDir()
+	cmd := exec.CommandContext(within(t, time.Minute), "bash", script, name)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(),
+		"PATH="+filepath.Dir(h.Programs.Server)+":"+os.Getenv("PATH"), "SWAB_CREDENTIALS="+filepath.Join(h.Data, "bootstrap.json"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("admit.sh: %v\n%s", err, out)
+	}
+	app, err := os.ReadFile(filepath.Join(dir, "app.txt"))
+	must(t, err)
+	made := applications.FindSubmatch(app)
+	if made == nil {
+		t.Fatalf("the application that was made: %s", app)
+	}
+	return site{
+		API: cred.APIBase, Authority: cred.Authority, Tenant: cred.TenantID, CA: cred.CAFile, ClientID: string(made[1]), Secret: string(made[2]),
 		Name: h.device.Name, Device: h.device.ID, Away: h.away.ID,
-		Certificate: filepath.Join(t.TempDir(), "rsa.pem"), EllipticCertificate: filepath.Join(t.TempDir(), "p256.pem"),
+		Certificate: filepath.Join(dir, "client.pem"), EllipticCertificate: filepath.Join(dir, "p256.pem"),
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(t, err)
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	for file, key := range map[string]crypto.Signer{s.Certificate: rsaKey, s.EllipticCertificate: ecKey} {
-		_, err := h.admin.AddCertificate(t.Context(), app.ID, filepath.Base(file), certify(t, file, key), time.Time{})
-		must(t, err)
-	}
-	return s
 }
 
-// certify makes a certificate as operators do, signed by its own key, and writes
-// both to a file.
-func certify(t *testing.T, file string, key crypto.Signer) *x509.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	text := append(
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	must(t, os.WriteFile(file, text, 0o600))
-	cert, err := x509.ParseCertificate(der)
-	must(t, err)
-	return cert
-}
+var applications = regexp.MustCompile(`(?m)^client id +(\S+)\nclient secret +(\S+)$`)
 
 // step is one line of what a client did: its name, and what was seen.
 type step struct{ name, seen string }

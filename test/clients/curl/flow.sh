@@ -10,6 +10,7 @@ set -euo pipefail
 api=$SWAB_API authority=$SWAB_AUTHORITY client_id=$SWAB_CLIENT_ID client_secret=$SWAB_CLIENT_SECRET ca_file=$SWAB_CA
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+cd "$work"
 
 say() { printf '%s\t%s\n' "$1" "$2"; }
 fail() {
@@ -17,21 +18,21 @@ fail() {
   exit 1
 }
 
-# field NAME takes a string out of compact JSON, as scripts do.
-field() { sed -n "s/.*[{,]\"$1\":\"\([^\"]*\)\".*/\1/p" "$work/body"; }
+# field NAME [FILE] takes a string out of compact JSON, as scripts do.
+field() { sed -n "s/.*[{,]\"$1\":\"\([^\"]*\)\".*/\1/p" "${2:-answer.json}"; }
 
-# call STATUS METHOD PATH [JSON] leaves the answer in $work/body.
+# call STATUS METHOD PATH [JSON] leaves the answer in answer.json.
 call() {
   local want=$1 method=$2 path=$3 got
   local data=()
   [ $# -lt 4 ] || data=(-H 'Content-Type: application/json' -d "$4")
-  got=$(curl -sS --cacert "$ca_file" -X "$method" -H "Authorization: Bearer $token" "${data[@]}" -o "$work/body" -w '%{http_code}' "$api$path")
-  [ "$got" = "$want" ] || fail "$method $path: $got, want $want: $(cat "$work/body")"
+  got=$(curl -sS --cacert "$ca_file" -X "$method" -H "Authorization: Bearer $token" "${data[@]}" -o answer.json -w '%{http_code}' "$api$path")
+  [ "$got" = "$want" ] || fail "$method $path: $got, want $want: $(cat answer.json)"
 }
 
 list() {
   call 200 GET "/api/machines?\$filter=computerDnsName+eq+'$SWAB_NAME'"
-  grep -qF "\"id\":\"$SWAB_DEVICE\"" "$work/body" || fail "the device is not in the list: $(cat "$work/body")"
+  grep -qF "\"id\":\"$SWAB_DEVICE\"" answer.json || fail "the device is not in the list: $(cat answer.json)"
   say "$1" found
 }
 
@@ -39,9 +40,9 @@ list() {
 by() {
   local step=$1
   shift
-  curl -sS --cacert "$ca_file" "$@" >"$work/body"
+  curl -sS --cacert "$ca_file" "$@" >answer.json
   token=$(field access_token)
-  [ -n "$token" ] || fail "$step: no token: $(cat "$work/body")"
+  [ -n "$token" ] || fail "$step: no token: $(cat answer.json)"
   list "$step"
 }
 
@@ -49,14 +50,14 @@ flow() {
   # doc: secret
   curl -sS --cacert "$ca_file" "$authority/oauth2/v2.0/token" \
     -d grant_type=client_credentials -d "client_id=$client_id" -d "client_secret=$client_secret" \
-    --data-urlencode "scope=$api/.default" >"$work/body"
-  token=$(sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' "$work/body")
+    --data-urlencode "scope=$api/.default" >token.json
+  token=$(sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' token.json)
   # doc: end
-  say token "$(field token_type)"
+  say token "$(field token_type token.json)"
 
   list list
   call 200 GET "/api/machines/$SWAB_DEVICE"
-  [ "$(field computerDnsName)" = "$SWAB_NAME" ] || fail "another machine: $(cat "$work/body")"
+  [ "$(field computerDnsName)" = "$SWAB_NAME" ] || fail "another machine: $(cat answer.json)"
   say machine "$(field onboardingStatus)"
 
   local comment='{"Comment":"Collect forensics due to alert 1234"}' action end status link sum
@@ -74,20 +75,20 @@ flow() {
   call 200 GET "/api/machineactions/$action/getPackageUri"
   link=$(field value)
   say link "$(sed 's#\(https://[^/]*\)/.*#\1#' <<<"$link")"
-  curl -sS --cacert "$ca_file" --fail -D "$work/head" -o "$work/package.zip" "$link"
-  sum=$(sha256sum <"$work/package.zip" | cut -d' ' -f1)
-  grep -qi "^etag: \"$sum\"" "$work/head" || fail "the package is not that of its ETag: $(cat "$work/head")"
-  grep -qiF "repr-digest: sha-256=:$(openssl dgst -sha256 -binary "$work/package.zip" | base64):" "$work/head" ||
-    fail "the package is not that of its Repr-Digest: $(cat "$work/head")"
+  curl -sS --cacert "$ca_file" --fail -D head.txt -o package.zip "$link"
+  sum=$(sha256sum <package.zip | cut -d' ' -f1)
+  grep -qi "^etag: \"$sum\"" head.txt || fail "the package is not that of its ETag: $(cat head.txt)"
+  grep -qiF "repr-digest: sha-256=:$(openssl dgst -sha256 -binary package.zip | base64):" head.txt ||
+    fail "the package is not that of its Repr-Digest: $(cat head.txt)"
   say download "$sum"
 
   call 201 POST "/api/machines/$SWAB_AWAY/collectInvestigationPackage" "$comment"
   action=$(field id)
   call 400 POST "/api/machines/$SWAB_AWAY/collectInvestigationPackage" "$comment"
-  grep -qF '"message":"Action is already in progress"' "$work/body" || fail "another refusal: $(cat "$work/body")"
+  grep -qF '"message":"Action is already in progress"' answer.json || fail "another refusal: $(cat answer.json)"
   say second "$(field code)"
   call 200 POST "/api/machineactions/$action/cancel" '{"Comment":"no longer needed"}'
-  [ "$(field status)" = Cancelled ] || fail "not cancelled: $(cat "$work/body")"
+  [ "$(field status)" = Cancelled ] || fail "not cancelled: $(cat answer.json)"
   say cancel "$action"
 
   local v1=$authority/oauth2/token v2=$authority/oauth2/v2.0/token
@@ -96,11 +97,11 @@ flow() {
   # doc: v1
   curl -sS --cacert "$ca_file" "$authority/oauth2/token" \
     -d grant_type=client_credentials -d "client_id=$client_id" -d "client_secret=$client_secret" \
-    --data-urlencode "resource=$api" >"$work/body"
+    --data-urlencode "resource=$api" >token.json
   # doc: end
-  grep -qF "\"resource\":\"$api\"" "$work/body" || fail "not an answer of v1: $(cat "$work/body")"
-  grep -q '"expires_on":"[0-9]*"' "$work/body" || fail "not an answer of v1: $(cat "$work/body")"
-  token=$(field access_token)
+  grep -qF "\"resource\":\"$api\"" token.json || fail "not an answer of v1: $(cat token.json)"
+  grep -q '"expires_on":"[0-9]*"' token.json || fail "not an answer of v1: $(cat token.json)"
+  token=$(field access_token token.json)
   list v1
   by v1-get -X GET "$v1" -d "$who&$resource"
   by v2-get -X GET "$v2" -d "$who&$scope"
@@ -115,13 +116,13 @@ flow() {
   call 201 POST "/api/machines/$SWAB_AWAY/collectInvestigationPackage" "$comment"
   action=$(field id)
   curl -sS --cacert "$ca_file" -H "Authorization: Bearer $token" -H 'Content-Type:' -d '{"Comment":"no longer needed"}' \
-    -o "$work/body" "$api/api/machineactions/$action/cancel"
+    -o answer.json "$api/api/machineactions/$action/cancel"
   say body-untyped "$(field status)"
   curl -sS --cacert "$ca_file" -H "Authorization: Bearer $token" -H 'Content-Type: text/plain; charset=utf-8' -d '{"Comment":"once more"}' \
-    -o "$work/body" "$api/api/machineactions/$action/cancel"
+    -o answer.json "$api/api/machineactions/$action/cancel"
   say body-text "$(field code)"
   curl -sS --cacert "$ca_file" -X GET -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d '{}' \
-    -o "$work/body" "$api/api/machines/$SWAB_DEVICE"
+    -o answer.json "$api/api/machines/$SWAB_DEVICE"
   say body-of-get "$(field id)"
 }
 

@@ -1,5 +1,6 @@
 // @azure/msal-node: msal.mjs flow | msal.mjs defaults
 import assert from "node:assert/strict";
+import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { ConfidentialClientApplication } from "@azure/msal-node";
 import { EnvHttpProxyAgent, setGlobalDispatcher } from "undici";
@@ -28,16 +29,22 @@ async function whole() {
 
   // doc: certificate
   const pem = readFileSync(certificatePath, "utf8"); // certificate and private key
-  const clientCertificate = { thumbprintSha256: thumbprint(pem, "sha256"), privateKey: pem };
+  const thumbprintSha256 = createHash("sha256").update(new X509Certificate(pem).raw).digest("hex");
+  const clientCertificate = { thumbprintSha256, privateKey: pem };
+  const byCertificate = new ConfidentialClientApplication({
+    auth: { clientId, clientCertificate, authority, knownAuthorities: [new URL(authority).host] },
+  });
   // doc: end
-  await signIn("PS256", { clientCertificate });
-  await signIn("RS256", { clientCertificate: { thumbprint: thumbprint(pem, "sha1"), privateKey: pem } });
-  await signIn("x5c", { clientCertificate: { ...clientCertificate, x5c: pem } });
-  await signIn("ES256", { clientAssertion: async ({ tokenEndpoint }) => assertion(tokenEndpoint) });
+  await signIn("PS256", byCertificate);
+  await signIn("RS256", by({ clientCertificate: { thumbprint: thumbprint(pem, "sha1"), privateKey: pem } }));
+  await signIn("x5c", by({ clientCertificate: { ...clientCertificate, x5c: pem } }));
+  await signIn("ES256", by({ clientAssertion: async ({ tokenEndpoint }) => assertion(tokenEndpoint) }));
 }
 
-async function signIn(step, credential) {
-  const app = new ConfidentialClientApplication({ auth: { clientId, ...credential, authority, knownAuthorities: [new URL(authority).host] } });
+const by = (credential) =>
+  new ConfidentialClientApplication({ auth: { clientId, ...credential, authority, knownAuthorities: [new URL(authority).host] } });
+
+async function signIn(step, app) {
   const { accessToken } = await app.acquireTokenByClientCredential({ scopes: [`${apiBase}/.default`] });
   say(step, await found(caller(accessToken)));
 }

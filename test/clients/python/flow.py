@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 api_base, authority = os.environ["SWAB_API"], os.environ["SWAB_AUTHORITY"]
 client_id, client_secret = os.environ["SWAB_CLIENT_ID"], os.environ["SWAB_CLIENT_SECRET"]
 name, device, away = os.environ["SWAB_NAME"], os.environ["SWAB_DEVICE"], os.environ["SWAB_AWAY"]
-ca_file = os.environ["SWAB_CA"]
+ca_file, certificate_file = os.environ["SWAB_CA"], os.environ["SWAB_CERTIFICATE"]
 
 
 def say(step, seen):
@@ -113,10 +113,10 @@ def whole():
     say("reuse", "true")
 
     # doc: certificate
-    with open(os.environ["SWAB_CERTIFICATE"], "rb") as file:
+    with open(certificate_file, "rb") as file:
         pem = file.read()  # certificate and private key
     sha1 = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA1())
-    credential = {"thumbprint": sha1.hex(), "private_key": pem.decode()}
+    credential = {"thumbprint": sha1.hex(), "private_key": pem.decode()}  # in place of client_secret
     # doc: end
     sign_in("RS256", credential)
     sign_in("x5c", {**credential, "public_certificate": pem.decode()})
