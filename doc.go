@@ -53,4 +53,5 @@
 //	internal/limit             how many calls a caller may make
 //
 //	client                     the public Go client
+//	api                        the description of the API (OpenAPI); contract below it holds answers against it
 package swab

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	described "swab/api"
+	"swab/api/contract"
 	"swab/internal/access"
 	"swab/internal/action"
 	"swab/internal/audit"
@@ -102,6 +104,8 @@ type installation struct {
 	ring    *keys.Ring
 	device  device.Device
 	token   map[string]string // by client id
+
+	contract *contract.Contract // which every answer is held against
 }
 
 func install(t testing.TB) *installation {
@@ -122,12 +126,15 @@ func install(t testing.TB) *installation {
 	must(in.store.CreateTenant(ctx, auth.Tenant{ID: tenantID, Name: "contoso.example", Created: in.now()}, audit.NewEntry(in.now(),
 		audit.Leaf{Act: audit.ActStart, Object: tenantID, Result: audit.Done}, audit.Hidden{})))
 	hash := sha256.Sum256([]byte(secret))
-	for id, roles := range map[string][]string{
-		full:      {auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll, auth.Administer},
-		collector: {auth.CollectForensics}, reader: {auth.ReadAll}, nobody: nil,
+	for _, app := range []struct {
+		id    string
+		roles []string
+	}{
+		{full, []string{auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll, auth.Administer}},
+		{collector, []string{auth.CollectForensics}}, {reader, []string{auth.ReadAll}}, {nobody, nil},
 	} {
 		must(in.store.CreateApp(ctx, auth.App{
-			Tenant: tenantID, ID: id, Name: "IR automation", Roles: roles, Created: in.now(), Secrets: []auth.Secret{{ID: "1", Hash: hash}},
+			Tenant: tenantID, ID: app.id, Name: "IR automation", Roles: app.roles, Created: in.now(), Secrets: []auth.Secret{{ID: "1", Hash: hash}},
 		}))
 	}
 	ring, err := keys.Open(ctx, keys.Config{Store: in.store, Dir: dir, Now: in.now, Recovery: func(ed25519.PrivateKey) error { return nil }})
@@ -142,6 +149,8 @@ func install(t testing.TB) *installation {
 		Records: in.store, Devices: in.store, Log: in.store, Keys: ring, Bus: wake, Now: in.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	in.device = in.enrol(t, "wks-042.corp.example")
+	in.contract, err = contract.Read(described.Document())
+	must(err)
 
 	var handler http.Handler
 	in.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
@@ -268,6 +277,9 @@ func (in *installation) send(t testing.TB, method, path, body string, header ...
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := in.contract.Check(method, req.URL, contract.Answer{Status: resp.StatusCode, Header: resp.Header, Body: raw}); err != nil {
+		t.Error(err)
 	}
 	g := got{status: resp.StatusCode, header: resp.Header, raw: string(raw)}
 	if json.Unmarshal(raw, &g.json) != nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	described "swab/api"
+	"swab/api/contract"
 	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/keys"
@@ -44,6 +46,8 @@ type installation struct {
 	denials *auth.Denials
 	store   *store.Store
 	origin  *origin.Set
+
+	contract *contract.Contract // which every answer is held against
 }
 
 func install(t testing.TB) *installation {
@@ -81,6 +85,9 @@ func install(t testing.TB) *installation {
 	}
 	in.tokens = auth.NewTokens(set.Bases(), ring, st, time.Now)
 	in.store, in.origin = st, set
+	if in.contract, err = contract.Read(described.Document()); err != nil {
+		t.Fatal(err)
+	}
 	handler = New(Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: time.Now, Log: log})
 	return in
 }
@@ -104,6 +111,9 @@ func (in *installation) ask(t testing.TB, method, path, body string, header http
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := in.contract.Check(method, req.URL, contract.Answer{Status: resp.StatusCode, Header: resp.Header, Body: text}); err != nil {
+		t.Error(err)
 	}
 	var got map[string]any
 	if err := json.Unmarshal(text, &got); err != nil {
