@@ -96,6 +96,9 @@ func run(ctx context.Context) error {
 	if err := b.peak(&t, ", the crowd included"); err != nil {
 		return err
 	}
+	if err := limits(ctx, &t, dir); err != nil {
+		return err
+	}
 	t.print(os.Stdout, "make bench")
 	return os.WriteFile(filepath.Join(os.TempDir(), "swab-bench.txt"), []byte(t.text("make bench")), 0o644)
 }
