@@ -68,6 +68,12 @@ func azIdentity(g *goRun, defaults bool) {
 		&azidentity.ClientAssertionCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 	must(g.T, err)
 	g.list(g.pipeline(byAssertion), "ES256")
+
+	other, err := azidentity.NewClientSecretCredential(tenantID, clientID, "wrong",
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	must(g.T, err)
+	_, err = other.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{apiBase + "/.default"}})
+	g.told(err)
 }
 
 // pipeline returns a caller that is an ordinary client of azcore.

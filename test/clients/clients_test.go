@@ -55,8 +55,11 @@ func emptyDatabase(t testing.TB) string {
 	return database
 }
 
-// road are the steps that every client takes with its first token.
+// road are the steps that every client takes with its first token, and wrong is
+// the last: what an operator sees who gave it a wrong secret.
 var road = []string{"token", "list", "machine", "collect", "poll", "link", "download", "second", "cancel"}
+
+const wrong = "wrong-secret"
 
 // libraries are the clients; more is what each does after the road. reuse is a
 // token that is not asked for again; what follows are other proofs of the
@@ -88,7 +91,7 @@ func TestWholeRoad(t *testing.T) {
 			for _, l := range libraries {
 				t.Run(l.name, func(t *testing.T) {
 					s := in.admit(t, l.name)
-					in.check(t, s, l.run(t, s, "flow"), slices.Concat(road, l.more))
+					in.check(t, s, l.run(t, s, "flow"), slices.Concat(road, l.more, []string{wrong}))
 				})
 			}
 		})

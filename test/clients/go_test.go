@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -65,6 +66,17 @@ func trusting(t *testing.T, s site) *http.Client {
 }
 
 func (g *goRun) say(name, seen string) { g.steps = append(g.steps, step{name, seen}) }
+
+// told says whether the error of a sign-in with a wrong secret holds the reason
+// that the server gave.
+func (g *goRun) told(err error) {
+	g.Helper()
+	if err == nil || !strings.Contains(err.Error(), "Invalid client secret provided") {
+		g.Errorf("the error of a wrong secret: %v", err)
+		return
+	}
+	g.say(wrong, "told")
+}
 
 // bearer returns a caller that sends a token, as programs with MSAL do.
 func (g *goRun) bearer(token func() string) caller {

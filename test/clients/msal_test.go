@@ -50,6 +50,13 @@ func msalGo(g *goRun, defaults bool) {
 	g.msalSignIn("ES256", confidential.NewCredFromAssertionCallback(func(_ context.Context, o confidential.AssertionRequestOptions) (string, error) {
 		return g.assertion(o.TokenEndpoint), nil
 	}))
+
+	other, err := confidential.NewCredFromSecret("wrong")
+	must(g.T, err)
+	app, err = confidential.New(authority, clientID, other, confidential.WithHTTPClient(httpClient), confidential.WithInstanceDiscovery(false))
+	must(g.T, err)
+	_, err = app.AcquireTokenByCredential(ctx, []string{apiBase + "/.default"})
+	g.told(err)
 }
 
 // msalToken is the token that an application of the library has, or gets.

@@ -52,6 +52,10 @@ func xOAuth2(g *goRun, defaults bool) {
 		},
 	}
 	g.list(plain(byAssertion.Client(context.WithValue(ctx, oauth2.HTTPClient, httpClient))), "ES256")
+
+	other := clientcredentials.Config{ClientID: clientID, ClientSecret: "wrong", TokenURL: config.TokenURL, Scopes: config.Scopes}
+	_, err = other.Token(context.WithValue(ctx, oauth2.HTTPClient, httpClient))
+	g.told(err)
 }
 
 // plain returns a caller that leaves the token to the client.

@@ -135,7 +135,7 @@ func (h *house) check(t *testing.T, s site, got []step, want []string) {
 	}
 	for name, want := range map[string]string{
 		"token": "Bearer", "list": "found", "machine": "Onboarded", "poll": "Succeeded", "link": s.API, "second": "ActiveRequestAlreadyExists",
-		"reuse": "true", "body-untyped": "Cancelled", "body-text": "BadRequest", "body-of-get": s.Device,
+		"reuse": "true", wrong: "told", "body-untyped": "Cancelled", "body-text": "BadRequest", "body-of-get": s.Device,
 	} {
 		if g, did := seen[name]; did && g != want {
 			t.Errorf("%s: %q, want %q", name, g, want)

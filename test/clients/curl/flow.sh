@@ -124,6 +124,10 @@ flow() {
   curl -sS --cacert "$ca_file" -X GET -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d '{}' \
     -o answer.json "$api/api/machines/$SWAB_DEVICE"
   say body-of-get "$(field id)"
+
+  curl -sS --cacert "$ca_file" -u "$client_id:wrong" "$v2" -d "grant_type=client_credentials&$scope" >answer.json
+  grep -q '"error":"invalid_client".*Invalid client secret provided' answer.json || fail "another refusal: $(cat answer.json)"
+  say wrong-secret told
 }
 
 # assertion AUDIENCE is signed by openssl, as a script would do it.

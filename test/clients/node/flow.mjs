@@ -36,6 +36,12 @@ export async function found(call) {
   return "found";
 }
 
+/** A sign-in with a wrong secret fails with the reason that the server gave. */
+export async function wrong(signIn) {
+  await assert.rejects(signIn, /Invalid client secret provided/);
+  say("wrong-secret", "told");
+}
+
 export async function flow(call) {
   say("list", await found(call));
   const machine = await call("GET", `/api/machines/${device}`);

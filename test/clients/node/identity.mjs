@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { bearerTokenAuthenticationPolicy, createDefaultHttpClient, createPipelineFromOptions, createPipelineRequest } from "@azure/core-rest-pipeline";
 import { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } from "@azure/identity";
-import { apiBase, assertion, authority, certificatePath, clientId, clientSecret, flow, found, say, tenantId } from "./flow.mjs";
+import { apiBase, assertion, authority, certificatePath, clientId, clientSecret, flow, found, say, tenantId, wrong } from "./flow.mjs";
 
 function caller(credential) {
   const pipeline = createPipelineFromOptions({});
@@ -35,6 +35,7 @@ async function whole() {
   say("x5c", await found(caller(new ClientCertificateCredential(tenantId, clientId, certificatePath, chain))));
   const made = async () => assertion(`${authority}/oauth2/v2.0/token`);
   say("ES256", await found(caller(new ClientAssertionCredential(tenantId, clientId, made, options))));
+  await wrong(new ClientSecretCredential(tenantId, clientId, "wrong", options).getToken(`${apiBase}/.default`));
 }
 
 // Every setting as it is by default, through the proxy of the environment.

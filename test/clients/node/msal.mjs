@@ -4,7 +4,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { ConfidentialClientApplication } from "@azure/msal-node";
 import { EnvHttpProxyAgent, setGlobalDispatcher } from "undici";
-import { apiBase, assertion, authority, certificatePath, clientId, clientSecret, flow, found, say, thumbprint } from "./flow.mjs";
+import { apiBase, assertion, authority, certificatePath, clientId, clientSecret, flow, found, say, thumbprint, wrong } from "./flow.mjs";
 
 const caller = (token) => async (method, path, body) => {
   const answer = await fetch(apiBase + path, {
@@ -39,6 +39,7 @@ async function whole() {
   await signIn("RS256", by({ clientCertificate: { thumbprint: thumbprint(pem, "sha1"), privateKey: pem } }));
   await signIn("x5c", by({ clientCertificate: { ...clientCertificate, x5c: pem } }));
   await signIn("ES256", by({ clientAssertion: async ({ tokenEndpoint }) => assertion(tokenEndpoint) }));
+  await wrong(by({ clientSecret: "wrong" }).acquireTokenByClientCredential({ scopes: [`${apiBase}/.default`] }));
 }
 
 const by = (credential) =>

@@ -122,6 +122,12 @@ def whole():
     sign_in("x5c", {**credential, "public_certificate": pem.decode()})
     sign_in("ES256", {"client_assertion": assertion(f"{authority}/oauth2/v2.0/token")})
 
+    other = msal.ConfidentialClientApplication(
+        client_id, client_credential="wrong", authority=authority, instance_discovery=False, verify=ca_file)
+    result = other.acquire_token_for_client(scopes)
+    equal((result["error"], "Invalid client secret provided" in result["error_description"]), ("invalid_client", True))
+    say("wrong-secret", "told")
+
 
 def token_of(result):
     if "access_token" not in result:
