@@ -48,6 +48,7 @@ func (memoryMaps) Collect(ctx context.Context, h *host.Host, out collect.Sink) e
 	if err != nil {
 		return err
 	}
+	crowded(ps, out, 0)
 	c := &mapReader{h: h, out: out, ps: ps, used: make([][]use, len(ps.List)), known: map[mapped]int32{}}
 	proctable.Each(ctx, ps, c.read, c.rows, nil)
 	if n := c.left.Load(); n > 0 {

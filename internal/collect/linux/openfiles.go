@@ -50,6 +50,7 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 			out.Missing("/proc/PID/fd", p.FDsErr)
 		}
 	}
+	crowded(ps, out, 0)
 	c := &fdReader{h: h, out: out, ps: ps}
 	for more := true; more && ctx.Err() == nil; c.from += maxFacts {
 		more = false

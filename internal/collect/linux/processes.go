@@ -2,6 +2,7 @@ package linux
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -73,15 +74,7 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		out.Note("%s has more than one mount at /proc: the upper one hides what the lower one shows, perhaps processes.", table)
 	}
 	proctable.Each(ctx, ps, c.thick, c.done, nil)
-	if ps.Left > 0 {
-		out.Truncated(fmt.Sprintf("more than %d processes", proctable.MaxProcesses), int64(ps.Left), 0)
-	}
-	if lines, n := ps.LeftLines(); lines > 0 {
-		out.Truncated(fmt.Sprintf("%d command lines, as those of all processes were too long together", lines), 0, n)
-	}
-	if n := c.envLeft.Load(); n > 0 {
-		out.Truncated(fmt.Sprintf("environments of more than %d bytes in all", maxEnvironments), 0, n)
-	}
+	c.tellLeft()
 	if err := context.Cause(ctx); err != nil {
 		return c.flush(err)
 	}
@@ -94,6 +87,35 @@ func (processes) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		return err
 	}
 	return c.recover(ctx)
+}
+
+// tellLeft records what bounds left out, and what was masked.
+func (c *processReader) tellLeft() {
+	if c.ps.Left > 0 {
+		crowded(c.ps, c.out, c.ps.Left)
+		c.out.Note("Left out are processes whose pids lie between %d and %d.", c.ps.LeftAfter, c.ps.LeftBefore)
+	}
+	lines, n := c.ps.LeftLines()
+	if lines += c.linesLeft; lines > 0 {
+		c.out.Truncated(fmt.Sprintf("%d command lines, as those of all processes were too long together", lines), 0, n+c.lineBytes)
+	}
+	if n := c.envLeft.Load(); n > 0 {
+		c.out.Truncated(fmt.Sprintf("environments of more than %d bytes in all", maxEnvironments), 0, n)
+	}
+	if n := c.textsLeft.Load(); n > 0 {
+		c.out.Truncated(fmt.Sprintf("%d directories, cgroups and labels of processes that there was no room for", n), 0, 0)
+	}
+	if n := c.mask.Made(); n > 0 {
+		c.out.Note("%d secrets in command lines and environments are masked.", n)
+	}
+}
+
+// crowded records that there were too many processes, of which an item has
+// nothing: so many rows, where it is known.
+func crowded(ps *proctable.Processes, out collect.Sink, rows int) {
+	if ps.Left > 0 {
+		out.Truncated(fmt.Sprintf("%d processes over the %d that there is room for", ps.Left, proctable.MaxProcesses), int64(rows), 0)
+	}
 }
 
 // covers is what is mounted over procfs.
@@ -135,9 +157,12 @@ type processReader struct {
 	mask  *mask.Masker
 	rows  []row.Process // as ps.List
 
-	caps    sync.Map // capability set → its names
-	env     atomic.Int64
-	envLeft atomic.Int64
+	caps      sync.Map // capability set → its names
+	env       atomic.Int64
+	envLeft   atomic.Int64
+	textsLeft atomic.Int64
+	linesLeft int64
+	lineBytes int64
 
 	exited int
 }
@@ -181,18 +206,45 @@ func (c *processReader) thin(r *row.Process, p *proctable.Process) {
 	if parent, ok := c.ps.Process(s.Parent); ok {
 		r.ParentEntity = parent.EntityID
 	}
-	if p.StatusErr == nil {
+	if p.StatusErr == nil || errors.Is(p.StatusErr, proctable.ErrTexts) { // without its groups
 		c.status(r, st)
 	}
 	c.miss(r, "status", p.StatusErr)
 	c.exe(r, p)
 	if p.CmdlineErr == nil || len(p.Cmdline) > 0 {
-		r.Args = c.mask.Args(proc.Strings(p.Cmdline))
-		r.Command = strings.Join(r.Args, " ")
+		c.arguments(r, p)
 	}
 	c.miss(r, "cmdline", p.CmdlineErr)
 	c.miss(r, "fd", p.FDsErr)
 	c.miss(r, "ns", p.NetNSErr)
+}
+
+// arguments keeps a command line, masked. The table has counted its text, but
+// neither what masks add nor the lists of very short arguments: where there is no
+// room for those, the beginning of the text stays.
+func (c *processReader) arguments(r *row.Process, p *proctable.Process) {
+	args := c.mask.Args(proc.Strings(p.Cmdline))
+	line := strings.Join(args, " ")
+	if more := sizeOfTexts(args) + len(line) - 2*len(p.Cmdline); more <= 0 || c.ps.Take(more) {
+		r.Args, r.Command = args, line
+		return
+	}
+	r.Command = strings.Clone(line[:min(len(line), maxLeftLine)])
+	c.linesLeft++
+	c.lineBytes += int64(len(line) - len(r.Command))
+	c.miss(r, "cmdline", proctable.ErrTexts)
+}
+
+// maxLeftLine is what stays of a command line whose masked form has no room.
+const maxLeftLine = 256
+
+// sizeOfTexts is what a list of texts takes of memory.
+func sizeOfTexts(list []string) int {
+	n := 0
+	for _, s := range list {
+		n += 16 + len(s)
+	}
+	return n
 }
 
 func (c *processReader) status(r *row.Process, st *proc.Status) {

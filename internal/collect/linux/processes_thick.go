@@ -102,6 +102,7 @@ func (c *processReader) thick(s *proctable.Scratch, p *proctable.Process, dir *h
 			_, f.ns[i], _ = proc.Inode(l)
 		}
 	}
+	c.fit(f)
 	if len(f.misses) > 0 { // is it gone, or was something refused?
 		_, err := dir.Lstat("stat")
 		f.gone = err != nil && host.Gone(err)
@@ -118,14 +119,31 @@ func set(b []byte) string {
 	return s
 }
 
-// environ keeps a process's variables, masked, within what all may have.
+// environ keeps a process's variables, masked, within what all may have. A list
+// of very short variables takes more than their text.
 func (c *processReader) environ(f *thickFacts, b []byte) {
-	if c.env.Add(int64(len(b))) > maxEnvironments {
-		c.env.Add(-int64(len(b)))
+	env := c.mask.Env(proc.Strings(b))
+	size := sizeOfTexts(env)
+	if c.env.Add(int64(size)) > maxEnvironments || !c.ps.Take(size) {
+		c.env.Add(-int64(size))
 		f.envLeft = int64(len(b))
 		return
 	}
-	f.env = c.mask.Env(proc.Strings(b))
+	f.env = env
+}
+
+// fit leaves out texts that there is no room for.
+func (c *processReader) fit(f *thickFacts) {
+	for _, t := range []struct {
+		name string
+		text *string
+	}{{"cwd", &f.cwd}, {"root", &f.root}, {"cgroup", &f.cgroup}, {"attr/current", &f.label}} {
+		if *t.text != "" && !c.ps.Take(len(*t.text)) {
+			*t.text = ""
+			c.textsLeft.Add(1)
+			f.misses = append(f.misses, miss{t.name, proctable.ErrTexts})
+		}
+	}
 }
 
 // limitsOfNote are those that tell something of a process.

@@ -136,7 +136,7 @@ func (s *Scratch) Intern(text string) string {
 	if s.texts == nil {
 		s.texts = map[string]string{}
 	}
-	if len(s.texts) < 4096 {
+	if len(s.texts) < 4096 && len(text) <= 256 {
 		s.texts[text] = text
 	}
 	return text
