@@ -32,6 +32,7 @@ import (
 	"swab/internal/issuer"
 	"swab/internal/keys"
 	"swab/internal/limit"
+	"swab/internal/manual"
 	"swab/internal/origin"
 	"swab/internal/store"
 	"swab/internal/vault"
@@ -58,6 +59,7 @@ type Server struct {
 	gateway   *gateway.Gateway
 	api       *api.API
 	issuer    *issuer.Issuer
+	manual    *manual.Manual
 	metrics   *metrics
 	bootstrap Bootstrap
 	lock      *os.File     // that the data directory is ours
@@ -246,7 +248,8 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.issuer = issuer.New(issuer.Config{
 		Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
-	return nil
+	s.manual, err = manual.New(manual.Config{Origin: s.origin, Now: s.now, Observe: s.metrics.observe})
+	return err
 }
 
 // Bootstrap is what the first start left for the operator; its secrets are
@@ -280,6 +283,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.gateway.Handler().ServeHTTP(w, r)
 	case api.Serves(r):
 		s.api.ServeHTTP(w, r)
+	case manual.Serves(r):
+		s.manual.ServeHTTP(w, r)
 	default:
 		s.issuer.ServeHTTP(w, r)
 	}

@@ -134,6 +134,9 @@ func TestFirstStartLeavesWhatTheOperatorNeeds(t *testing.T) {
 			t.Errorf("GET %s = %d, %q", path, code, body)
 		}
 	}
+	if code, body := get(t, b["apiBase"]+"/docs/openapi.yaml", b["caFile"]); code != 200 || !strings.Contains(body, "\n  - url: "+b["apiBase"]+"\n") {
+		t.Errorf("GET /docs/openapi.yaml = %d, %.200s", code, body)
+	}
 	if code, body := get(t, b["apiBase"]+"/api/machines", b["caFile"]); code != 401 || !strings.Contains(body, `"Unauthorized"`) {
 		t.Errorf("GET /api/machines without a token = %d, %s", code, body)
 	}
