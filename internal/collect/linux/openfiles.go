@@ -44,8 +44,8 @@ func (openFiles) Collect(ctx context.Context, h *host.Host, out collect.Sink) er
 		switch {
 		case p.FDsErr == nil || host.Gone(p.FDsErr):
 		case errors.Is(p.FDsErr, host.ErrTruncated):
-			out.Truncated(fmt.Sprintf("more than %d descriptors in a process, or %d in all", proctable.MaxFDs, proctable.MaxAllFDs), 0, 0)
-			out.Note("Process %d has more descriptors than the %d that are listed.", p.PID, len(p.FDs))
+			out.Truncated(fmt.Sprintf("more than %d descriptors in a process, %d in all, or than there is memory for", proctable.MaxFDs, proctable.MaxAllFDs), int64(p.FDsLeft), 0)
+			out.Note("Process %d has %d descriptors more than the %d that are listed.", p.PID, p.FDsLeft, len(p.FDs))
 		default:
 			out.Missing("/proc/PID/fd", p.FDsErr)
 		}

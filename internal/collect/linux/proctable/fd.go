@@ -79,8 +79,9 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 		if err != nil {
 			return nil
 		}
-		if len(list) == MaxFDs || total.Add(1) > MaxAllFDs || !p.table.room.take(perFD) {
-			return host.ErrTruncated
+		if p.FDsLeft > 0 || len(list) == MaxFDs || total.Add(1) > MaxAllFDs || !p.table.room.take(perFD) {
+			p.FDsLeft++ // the rest is counted alone
+			return nil
 		}
 		target, err := fds.Readlink(e.Name)
 		if host.Gone(err) {
@@ -93,6 +94,9 @@ func (p *Process) descriptors(s *Scratch, total *atomic.Int64) ([]FD, error) {
 		return nil
 	})
 	slices.SortFunc(list, func(a, b FD) int { return cmp.Compare(a.Number, b.Number) })
+	if err == nil && p.FDsLeft > 0 {
+		err = host.ErrTruncated
+	}
 	return slices.Clone(list), err // as long as it is: a list that grew has room that nobody fills
 }
 

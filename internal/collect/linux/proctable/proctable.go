@@ -26,7 +26,7 @@ import (
 
 // Bounds of what is kept of each process.
 const (
-	MaxProcesses = 10_000    // in the table: two thirds of MaxKept
+	MaxProcesses = 8_000     // in the table: half of MaxKept
 	MaxCmdline   = 128 << 10 // bytes
 	MaxFDs       = 100_000   // of one process
 	MaxAllFDs    = 300_000   // of all together, within MaxKept; their targets within MaxTexts
@@ -72,6 +72,7 @@ type Process struct {
 	NetNS    uint64 // inode of its network namespace; 0 where it may not be read
 	MntNS    uint64 // inode of its mount namespace; likewise
 	FDs      []FD
+	FDsLeft  int // descriptors that a bound left out
 
 	// Exited says that it was listed and had ended before it was read.
 	Exited bool
@@ -158,16 +159,16 @@ func (ps *Processes) choose(pids []int32) []int32 {
 	}
 	from := MaxProcesses / 2
 	to := from + over
-	if self := int32(ps.h.Self.PID); pids[from] <= self && self < pids[to] {
+	var own []int32
+	if self := int32(ps.h.Self.PID); pids[from-1] < self && self < pids[to] {
 		if _, found := slices.BinarySearch(pids, self); found {
-			pids[from] = self
-			from++
-			to++
+			from-- // it takes the place of the last of the first half
+			own = []int32{self}
 		}
 	}
 	ps.Left += over
 	ps.LeftAfter, ps.LeftBefore = int(pids[from-1]), int(pids[to])
-	return slices.Delete(pids, from, to)
+	return slices.Replace(pids, from, to, own...)
 }
 
 // first opens the process's directory and reads what never blocks. It reports

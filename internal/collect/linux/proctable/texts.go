@@ -12,7 +12,7 @@ import (
 // this table, and what the collectors that share it keep of them and of their
 // sockets. The agent has 64 MiB for everything, of which the runtime, the rows
 // that wait for their stage, and the package's writer want the rest.
-const MaxKept = 28 << 20
+const MaxKept = 30 << 20
 
 // perProcess is what one process takes without its texts and descriptors: here
 // 600 bytes, its identity and its place in the index 150, its row 950 and the
