@@ -117,7 +117,7 @@ func (m *Masker) words(args []string, depth int) {
 			args[i] = m.hide(args[i])
 		case on && hasValue && tool.takes(name):
 			args[i] = name + "=" + m.half(value, tool.halves(name))
-		case on && next && (opt == arg || tool.takes(arg)):
+		case on && next && (opt != "" && opt == arg || tool.takes(arg)):
 			i++
 			args[i] = m.half(args[i], tool.halves(arg))
 		case tool.net && strings.HasPrefix(arg, `\\`):

@@ -62,6 +62,7 @@ func TestSecretsOfCommandLinesAreMasked(t *testing.T) {
 		{"psql|host=h password=x user=u", "psql|host=h password=<1> user=u"},
 		{"redis-cli|-a|x", "redis-cli|-a|<1>"},
 		{"smbclient|-U|u%p|//h/s", "smbclient|-U|u%<1>|//h/s"},
+		{"curl||me:x|", "curl||me:x|"}, // an empty argument is no option
 		{"", ""},
 	} {
 		got := short(strings.Join(New([32]byte{}).Args(strings.Split(c.in, "|")), "|"))

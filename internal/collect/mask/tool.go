@@ -28,7 +28,7 @@ func (t *tool) takes(arg string) bool { return slices.Contains(t.opts, arg) }
 // short options only the last of several counts.
 func (t *tool) halves(opt string) string {
 	for _, p := range t.pairs {
-		if opt == p || len(p) == 2 && opt[0] == '-' && opt[len(opt)-1] == p[1] && !strings.HasPrefix(opt, "--") {
+		if opt == p || len(p) == 2 && !strings.HasPrefix(opt, "--") && strings.HasPrefix(opt, "-") && strings.HasSuffix(opt, p[1:]) {
 			return "="
 		}
 	}
