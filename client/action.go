@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"time"
 )
@@ -62,7 +63,7 @@ func (c *Client) Collect(ctx context.Context, device string, r CollectRequest) (
 		ExternalID string `json:"ExternalId,omitempty"`
 		Profile    string `json:",omitempty"`
 	}(r)
-	err = c.call(ctx, http.MethodPost, "api/machines/"+segment+"/collectInvestigationPackage", nil, in, &out, maxEntity)
+	err = c.call(ctx, http.MethodPost, machinesPath+"/"+segment+"/collectInvestigationPackage", nil, in, &out, maxEntity)
 	return out, err
 }
 
@@ -73,16 +74,45 @@ func (c *Client) Action(ctx context.Context, id string) (Action, error) {
 	if err != nil {
 		return out, err
 	}
-	err = c.call(ctx, http.MethodGet, "api/machineactions/"+segment, nil, nil, &out, maxEntity)
+	err = c.call(ctx, http.MethodGet, actionsPath+"/"+segment, nil, nil, &out, maxEntity)
 	return out, err
 }
 
-// Actions lists actions, the newest first.
+// Actions lists actions, the newest first where p does not say another order:
+// those of one answer, at most 10,000.
 func (c *Client) Actions(ctx context.Context, p Page) ([]Action, error) {
-	var out list[Action]
-	err := c.call(ctx, http.MethodGet, "api/machineactions", p.query(), nil, &out, maxList)
-	return out.Value, err
+	return rows[Action](ctx, c, actionsPath, p.query())
 }
+
+// AllActions yields actions as AllMachines does devices.
+func (c *Client) AllActions(ctx context.Context, p Page) iter.Seq2[Action, error] {
+	return all[Action](ctx, c, actionsPath, p.query())
+}
+
+// CountActions says how many actions a filter of OData selects; "" for all.
+func (c *Client) CountActions(ctx context.Context, filter string) (int64, error) {
+	return c.count(ctx, actionsPath, filter)
+}
+
+// ActionsOf lists the actions of a device as Actions does.
+func (c *Client) ActionsOf(ctx context.Context, device string, p Page) ([]Action, error) {
+	segment, err := segment("device", device)
+	if err != nil {
+		return nil, err
+	}
+	return rows[Action](ctx, c, machinesPath+"/"+segment+"/machineactions", p.query())
+}
+
+// CountActionsOf says how many actions of a device a filter selects.
+func (c *Client) CountActionsOf(ctx context.Context, device, filter string) (int64, error) {
+	segment, err := segment("device", device)
+	if err != nil {
+		return 0, err
+	}
+	return c.count(ctx, machinesPath+"/"+segment+"/machineactions", filter)
+}
+
+const actionsPath = "api/machineactions"
 
 // Cancel calls an action off that has not ended. The comment may be "".
 func (c *Client) Cancel(ctx context.Context, id, comment string) (Action, error) {
@@ -94,7 +124,7 @@ func (c *Client) Cancel(ctx context.Context, id, comment string) (Action, error)
 	in := struct {
 		Comment string `json:",omitempty"`
 	}{comment}
-	err = c.call(ctx, http.MethodPost, "api/machineactions/"+segment+"/cancel", nil, in, &out, maxEntity)
+	err = c.call(ctx, http.MethodPost, actionsPath+"/"+segment+"/cancel", nil, in, &out, maxEntity)
 	return out, err
 }
 

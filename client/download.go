@@ -26,7 +26,7 @@ func (c *Client) PackageURI(ctx context.Context, id string) (string, error) {
 	var out struct {
 		Value string `json:"value"`
 	}
-	if err := c.call(ctx, http.MethodGet, "api/machineactions/"+segment+"/getPackageUri", nil, nil, &out, maxEntity); err != nil {
+	if err := c.call(ctx, http.MethodGet, actionsPath+"/"+segment+"/getPackageUri", nil, nil, &out, maxEntity); err != nil {
 		return "", err
 	}
 	if _, err := url.Parse(out.Value); err != nil || out.Value == "" {

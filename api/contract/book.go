@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -275,4 +276,23 @@ func encode(media string, example any) string {
 		panic("contract: what was JSON is none: " + err.Error())
 	}
 	return string(text)
+}
+
+// Reply is the example of an operation's success; its body is empty where that
+// is bytes, and so has no example.
+func (b *Book) Reply(o *Operation) (status int, media, body string) {
+	for code, ref := range of(o.node["responses"]) {
+		if code[0] != '2' || code == "206" {
+			continue
+		}
+		status, _ = strconv.Atoi(code) // of a document whose tests hold
+		response, _ := b.contract.follow(ref, "")
+		for name, content := range of(response["content"]) {
+			media = name
+			if example, there := of(content)["example"]; there {
+				body = encode("application/json", example)
+			}
+		}
+	}
+	return status, media, body
 }
