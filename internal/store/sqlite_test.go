@@ -218,7 +218,11 @@ func TestNoQueryScansATable(t *testing.T) {
 				t.Fatal(err)
 			}
 			sorts := strings.Contains(step, "TEMP B-TREE FOR ORDER BY")
-			few := strings.Contains(query, "OR host_name = ?") || strings.Contains(query, "FROM uploads") || strings.Contains(query, "SELECT tenant, id FROM actions")
+			whole := strings.HasSuffix(step, "(tenant=?)") && strings.HasPrefix(step, "SEARCH devices ")
+			if whole && !strings.Contains(query, "ORDER BY first_seen DESC") {
+				t.Errorf("%s\n\treads all devices of the tenant: %s", query, step)
+			}
+			few := strings.Contains(query, "AND host_name = ?") || strings.Contains(query, "FROM uploads") || strings.Contains(query, "SELECT tenant, id FROM actions")
 			if (strings.HasPrefix(step, "SCAN") && step != "SCAN page") || (sorts && !few) {
 				t.Errorf("%s\n\t%s", query, step)
 			}
