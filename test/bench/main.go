@@ -26,7 +26,11 @@ func main() {
 		hold(ctx)
 		return
 	}
-	if err := run(ctx); err != nil {
+	what := run
+	if len(os.Args) > 1 && os.Args[1] == "collects" {
+		what = onlyCollects
+	}
+	if err := what(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -75,6 +79,9 @@ func run(ctx context.Context) error {
 	if err := tokens(ctx, &t, in); err != nil {
 		return err
 	}
+	if err := collects(ctx, &t, programs, dir); err != nil {
+		return err
+	}
 	rounds := number("ROUNDS", 30)
 	fmt.Fprintf(os.Stderr, "%d collections on this host\n", rounds)
 	if err := b.collections(ctx, &t, "", rounds); err != nil {
@@ -101,6 +108,26 @@ func run(ctx context.Context) error {
 	}
 	t.print(os.Stdout, "make bench")
 	return os.WriteFile(filepath.Join(os.TempDir(), "swab-bench.txt"), []byte(t.text("make bench")), 0o644)
+}
+
+// onlyCollects measures nothing but collect calls.
+func onlyCollects(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "swab-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	programs, err := installation.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	var t table
+	t.facts()
+	if err := collects(ctx, &t, programs, dir); err != nil {
+		return err
+	}
+	t.print(os.Stdout, "make bench")
+	return nil
 }
 
 func number(variable string, otherwise int) int {
