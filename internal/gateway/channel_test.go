@@ -347,25 +347,6 @@ func (d *agent) dialStatus(t testing.TB) (*http.Response, *channel, error) {
 	return resp, c, err
 }
 
-func TestRevokedDeviceIsCutOff(t *testing.T) {
-	dev := &revoking{}
-	h := newHouse(t, func(o *Options, _ *vault.Options) { dev.Devices, o.Devices = o.Devices, dev })
-	d := enrolled(t, h, tenantID)
-	c := d.connect(t)
-	dev.revoked.Store(true)
-	h.g.Wake(d.id)
-	if got := c.hearBye(); got != wire.ByeRevoked {
-		t.Errorf("bye %s, want revoked", got)
-	}
-	resp, _, _ := d.dialStatus(t)
-	if resp == nil || resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a revoked device opens the channel: %v", resp)
-	}
-	if resp, body := d.login(t); oauthError(body) != wire.CodeInvalidClient {
-		t.Errorf("a revoked device gets a token: %s", resp.Status)
-	}
-}
-
 func TestSilentAndHalfOpenConnectionsEnd(t *testing.T) {
 	h := newHouse(t, withTimes(func(w *Times) { w.Ping, w.Hello, w.Idle = 100*time.Millisecond, 2*time.Second, 2*time.Second }))
 	d := enrolled(t, h, tenantID)
