@@ -12,6 +12,8 @@ import (
 )
 
 type actionList struct {
+	Device string `help:"Those of this device: its id, full name or host name." placeholder:"DEVICE"`
+	Status string `enum:",Pending,InProgress,Succeeded,Failed,TimeOut,Cancelled" default:"" help:"Those in this status: Pending, InProgress, Succeeded, Failed, TimeOut or Cancelled." placeholder:"STATUS"`
 	connection
 	page
 	output
@@ -23,9 +25,19 @@ func (a *actionList) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	actions, err := c.Actions(ctx, a.of())
+	var more []string
+	if a.Status != "" {
+		more = append(more, "status eq "+literal(a.Status))
+	}
+	ask := c.Actions
+	if a.Device != "" {
+		ask = func(ctx context.Context, p client.Page) ([]client.Action, error) {
+			return c.ActionsOf(ctx, a.Device, p)
+		}
+	}
+	actions, err := ask(ctx, a.of(more...))
 	if err != nil {
-		return err
+		return noSuch("device", a.Device, err)
 	}
 	return a.print(env.Stdout, actions, func(w io.Writer) error {
 		rows := make([][]string, len(actions))

@@ -31,6 +31,9 @@ func Commands() []command.Command {
 		{Name: "show", Help: "Show what is in a package", Run: func() command.Runner { return &showPackage{} }},
 		{Name: "device", Help: "Devices", Verbs: []command.Command{
 			{Name: "list", Help: "List devices, the newest first", Run: func() command.Runner { return &deviceList{} }},
+			{Name: "show", Help: "Show one device", Run: func() command.Runner { return &deviceShow{} }},
+			{Name: "tag", Help: "Give a device a tag, or take it away", Run: func() command.Runner { return &deviceTag{} }},
+			{Name: "value", Help: "Say what a device is worth", Run: func() command.Runner { return &deviceValue{} }},
 			{Name: "revoke", Help: "Shut a device out for good", Run: func() command.Runner { return &deviceRevoke{} }},
 		}},
 		{Name: "action", Help: "Actions", Verbs: []command.Command{

@@ -175,7 +175,9 @@ type service struct {
 	status string // of the action; "" before it was asked for
 	polls  int    // until it is Succeeded
 
-	revoked bool // the enrolment token
+	revoked bool     // the enrolment token
+	tags    []string // of the device
+	value   string   // of the device; "" for Normal
 	office  office
 }
 
@@ -191,9 +193,8 @@ func startService(f *fixture) *service {
 		fmt.Fprint(w, `{"token_type":"Bearer","expires_in":3600,"access_token":"t"}`)
 	})
 	s.administer(mux)
-	mux.HandleFunc("GET /api/machines", s.machines)
+	s.fleet(mux)
 	mux.HandleFunc("POST /api/machines/{id}/collectInvestigationPackage", s.collect)
-	mux.HandleFunc("GET /api/machineactions", s.actions)
 	mux.HandleFunc("GET /api/machineactions/{id}", s.action)
 	mux.HandleFunc("POST /api/machineactions/{id}/cancel", s.cancel)
 	mux.HandleFunc("GET /api/machineactions/{id}/getPackageUri", func(w http.ResponseWriter, _ *http.Request) {
@@ -219,15 +220,6 @@ func answer(w http.ResponseWriter, v any) {
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.WriteHeader(status)
 	answer(w, map[string]any{"error": map[string]string{"code": code, "message": message, "target": "t-1"}})
-}
-
-func (s *service) machines(w http.ResponseWriter, _ *http.Request) {
-	answer(w, map[string]any{"value": []any{map[string]any{
-		"id": deviceID(), "computerDnsName": hostile, "firstSeen": canon.FormatTime(epoch), "lastSeen": canon.FormatTime(epoch),
-		"osPlatform": "Debian", "version": "12.11", "osProcessor": "x64", "osArchitecture": "64-bit", "osBuild": nil,
-		"lastIpAddress": "192.0.2.7", "lastExternalIpAddress": "192.0.2.7", "ipAddresses": []any{}, "healthStatus": "Active",
-		"onboardingStatus": "Onboarded", "machineTags": []string{}, "agentVersion": "0.1.0", "aadDeviceId": nil,
-	}}})
 }
 
 func (s *service) collect(w http.ResponseWriter, r *http.Request) {
@@ -262,16 +254,6 @@ func (s *service) shown() map[string]any {
 		a["troubleshootInfo"] = "the agent could not read /proc"
 	}
 	return a
-}
-
-func (s *service) actions(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []any{}
-	if s.status != "" {
-		list = append(list, s.shown())
-	}
-	answer(w, map[string]any{"value": list})
 }
 
 func (s *service) action(w http.ResponseWriter, r *http.Request) {
