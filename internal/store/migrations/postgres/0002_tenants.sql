@@ -44,7 +44,8 @@ CREATE TABLE device_tags (
 );
 CREATE INDEX device_tags_of_device ON device_tags (tenant, device);
 INSERT INTO device_tags (tenant, tag, device)
-    SELECT DISTINCT d.tenant, t.tag, d.id FROM devices d, json_array_elements_text(d.tags::json) t (tag);
+    SELECT DISTINCT d.tenant, t.tag, d.id FROM devices d,
+        json_array_elements_text(CASE d.tags WHEN 'null' THEN '[]' ELSE d.tags END::json) t (tag);
 
 -- From when until when a device told of an address, for a month.
 CREATE TABLE device_addresses (

@@ -44,7 +44,7 @@ CREATE TABLE device_tags (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX device_tags_of_device ON device_tags (tenant, device);
 INSERT INTO device_tags (tenant, tag, device)
-    SELECT DISTINCT d.tenant, t.value, d.id FROM devices d, json_each(d.tags) t;
+    SELECT DISTINCT d.tenant, t.value, d.id FROM devices d, json_each(d.tags) t WHERE t.type = 'text'; -- no tags may be null
 
 -- From when until when a device told of an address, for a month.
 CREATE TABLE device_addresses (
