@@ -43,6 +43,12 @@ func begin(t *testing.T, c server.Config, log *slog.Logger) (s *server.Server, s
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, run(t, s)
+}
+
+// run runs a server until the test ends, or stop is called.
+func run(t *testing.T, s *server.Server) (stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -61,7 +67,7 @@ func begin(t *testing.T, c server.Config, log *slog.Logger) (s *server.Server, s
 			t.Errorf("Run = %v", err)
 		}
 	})
-	return s, stop
+	return stop
 }
 
 // settings are a server's with nothing but a directory and a free port.

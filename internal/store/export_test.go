@@ -54,5 +54,9 @@ func (s *Store) Queries() []string {
 	return list
 }
 
+// Marked and Unmarked are the form in which PostgreSQL holds a text, and back.
+func Marked(s string) string   { return marked(s) }
+func Unmarked(s string) string { return unmarked(s) }
+
 // Numbered puts a query into the words of a dialect with numbered parameters.
 func Numbered(query string) string { return numbered(query) }
