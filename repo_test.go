@@ -87,8 +87,8 @@ var agentModules = []string{
 
 // testModules are there for tests alone: no program links them.
 var testModules = []string{
+	"github.com/Azure/", "github.com/AzureAD/", "github.com/chromedp/", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/santhosh-tekuri/jsonschema",
-	"github.com/Azure/", "github.com/AzureAD/", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/secure-systems-lab/go-securesystemslib", "go.uber.org/goleak", "golang.org/x/oauth2", "pgregory.net/rapid",
 }
 

@@ -1,0 +1,122 @@
+// Package browser looks at the server's pages in a real browser.
+package browser
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"swab/internal/manual"
+	"swab/internal/origin"
+)
+
+// start starts Debian's Chromium, for the time of the test.
+func start(t *testing.T) context.Context {
+	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("the pages are looked at in Chromium; test/deps installs it: %v", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, // tests may run as root, where its sandbox can't
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// serve serves the manual, and returns its address.
+func serve(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	base := "http://" + s.Listener.Addr().String()
+	set, err := origin.New([]string{base}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := manual.New(manual.Config{Origin: set, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config.Handler = m
+	s.Start()
+	t.Cleanup(s.Close)
+	return base + "/docs/"
+}
+
+// judge is what axe finds, a line each, as a promise.
+const judge = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.flatMap(v =>
+  v.nodes.map(n => v.id + ": " + v.help + ": " + n.html.slice(0, 120))))`
+
+func TestTheManualCanBeReadByEveryone(t *testing.T) {
+	address := serve(t)
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatalf("pages are judged by axe-core; test/deps installs it: %v", err)
+	}
+	ctx := start(t)
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{360, 1500} {
+			name := fmt.Sprintf("%s, %d wide", scheme, width)
+			found, err := look(ctx, address, string(axe), scheme, width)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for _, f := range found {
+				t.Errorf("%s: %s", name, f)
+			}
+			wide, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.scrollingElement.scrollWidth > innerWidth`))
+			if err != nil || wide {
+				t.Errorf("%s: the page is wider than the window: %t, %v", name, wide, err)
+			}
+			ground, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.body).backgroundColor`))
+			if want := map[string]string{"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]; err != nil || ground != want {
+				t.Errorf("%s: the ground is %s, %v; want %s of the style sheet", name, ground, err, want)
+			}
+		}
+	}
+}
+
+// look opens a page and returns what axe finds.
+func look(ctx context.Context, address, axe, scheme string, width int64) ([]string, error) {
+	err := chromedp.Do(ctx,
+		chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			})
+			return err
+		}),
+		chromedp.EmulateViewport(width, 900),
+		chromedp.Navigate(address),
+		chromedp.Evaluate[chromedp.Void](axe),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return chromedp.Run(ctx, chromedp.Evaluate[[]string](judge, chromedp.EvalAwaitPromise))
+}
+
+// A page whose faults are told is what makes the test above one that can fail.
+func TestAPageWithFaultsIsTold(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := look(start(t), "data:text/html,<img src=x><p style=color:%23ccc>pale</p>", string(axe), "light", 800)
+	if all := strings.Join(found, "\n"); err != nil || !strings.Contains(all, "image-alt") || !strings.Contains(all, "color-contrast") {
+		t.Errorf("%v, %s", err, all)
+	}
+}
