@@ -66,6 +66,10 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		g.log.ErrorContext(r.Context(), "device request failed",
 			"request", id, "method", r.Method, "path", r.URL.Path, "from", from, "err", err)
 	case ref.code == wire.CodeUseNonce: // each first request of a device
+	case ref.status == http.StatusGone:
+		// Mostly an attempt whose acknowledgement is still on its way on the
+		// channel: the device asks again at once.
+		g.log.DebugContext(r.Context(), "device request is early or late", "request", id, "path", r.URL.Path, "from", from, "err", err)
 	default:
 		g.log.InfoContext(r.Context(), "device request refused",
 			"request", id, "method", r.Method, "path", r.URL.Path, "from", from, "status", ref.status, "err", err)
