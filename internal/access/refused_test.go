@@ -13,6 +13,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 	"swab/internal/store"
 )
 
@@ -155,7 +156,7 @@ func snapshot(t *testing.T, st *store.Store) string {
 		show(apps, err)
 		tokens, err := st.Enrollments(t.Context(), of.ID)
 		show(tokens, err)
-		devices, err := st.Devices(t.Context(), of.ID, 0, 0)
+		devices, err := st.Devices(t.Context(), of.ID, odata.All())
 		show(devices, err)
 	}
 	return b.String()

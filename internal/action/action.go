@@ -9,6 +9,7 @@ import (
 	"swab/internal/catalog"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // ID is an action's id: a UUID of version 7, in lower case.
@@ -99,15 +100,8 @@ type Package struct {
 	Sealed  time.Time
 }
 
-// Query selects actions of a tenant, newest first.
-type Query struct {
-	Device device.ID // "" for any
-	Top    int       // 0 for MaxTop
-	Skip   int
-}
-
 // MaxTop is the most that one list holds.
-const MaxTop = 10_000
+const MaxTop = odata.MaxTop
 
 // Ref names an action of any tenant.
 type Ref struct {
@@ -131,8 +125,9 @@ type Records interface {
 	// Action returns one action, or fault.NotFound.
 	Action(ctx context.Context, tenant string, id ID) (Action, error)
 
-	// Actions returns those that q selects.
-	Actions(ctx context.Context, tenant string, q Query) ([]Action, error)
+	// Actions returns those that q selects, the newest first where it does not
+	// say another order. What takes too long is fault.Unavailable.
+	Actions(ctx context.Context, tenant string, q odata.Query) (odata.Page[Action], error)
 
 	// ActiveAction returns the device's action that has not ended; ok is false
 	// where there is none.

@@ -17,6 +17,7 @@ import (
 	"swab/internal/catalog"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // Devices is where the engine looks devices up.
@@ -25,8 +26,9 @@ type Devices interface {
 	// name is name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
 
-	// Devices returns the tenant's devices, the newest first.
-	Devices(ctx context.Context, tenant string, top, skip int) ([]device.Device, error)
+	// Devices returns the tenant's devices that q selects, the newest first where
+	// it does not say another order. What takes too long is fault.Unavailable.
+	Devices(ctx context.Context, tenant string, q odata.Query) (odata.Page[device.Device], error)
 }
 
 // Log is the audit log as the engine reads it.

@@ -8,6 +8,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // Get returns one action.
@@ -18,12 +19,34 @@ func (e *Engine) Get(ctx context.Context, who auth.Caller, id ID) (Action, error
 	return e.Records.Action(ctx, who.Tenant, id)
 }
 
-// List returns the tenant's actions that q selects, the newest first.
-func (e *Engine) List(ctx context.Context, who auth.Caller, q Query) ([]Action, error) {
+// List returns the tenant's actions that a query selects, the newest first where
+// it does not say another order. read reads the query: an error of it is the
+// caller's, and told only to those who may read.
+func (e *Engine) List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[Action], error) {
 	if err := e.guard().Permit(ctx, who, audit.ActReadAction, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
-		return nil, err
+		return odata.Page[Action]{}, err
+	}
+	q, err := read()
+	if err != nil {
+		return odata.Page[Action]{}, err
 	}
 	return e.Records.Actions(ctx, who.Tenant, q)
+}
+
+// ListOf is List for the actions of the device that a name means.
+func (e *Engine) ListOf(ctx context.Context, who auth.Caller, name string, read func() (odata.Query, error)) (odata.Page[Action], error) {
+	if err := e.guard().Permit(ctx, who, audit.ActReadAction, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return odata.Page[Action]{}, err
+	}
+	dev, err := e.find(ctx, who, name)
+	if err != nil {
+		return odata.Page[Action]{}, err
+	}
+	q, err := read()
+	if err != nil {
+		return odata.Page[Action]{}, err
+	}
+	return e.Records.Actions(ctx, who.Tenant, of(dev.ID, q))
 }
 
 // Machine returns the device that a name means: its id, its full name or its
@@ -35,12 +58,17 @@ func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (dev
 	return e.find(ctx, who, name)
 }
 
-// Machines returns the tenant's devices, the newest first.
-func (e *Engine) Machines(ctx context.Context, who auth.Caller, top, skip int) ([]device.Device, error) {
+// Machines returns the tenant's devices that a query selects, the newest first
+// where it does not say another order; read is as for List.
+func (e *Engine) Machines(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error) {
 	if err := e.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
-		return nil, err
+		return odata.Page[device.Device]{}, err
 	}
-	return e.Devices.Devices(ctx, who.Tenant, top, skip)
+	q, err := read()
+	if err != nil {
+		return odata.Page[device.Device]{}, err
+	}
+	return e.Devices.Devices(ctx, who.Tenant, q)
 }
 
 // Disallowed refuses an action of Defender that is not done here. A device that

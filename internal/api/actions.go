@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"swab/internal/action"
 	"swab/internal/audit"
+	"swab/internal/auth"
 	"swab/internal/device"
+	"swab/internal/odata"
 )
 
 // machineAction is an action in the form and order of Defender's answers. The
@@ -86,20 +89,25 @@ func (a *API) action(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) actions(ctx context.Context, c *call) (reply, error) {
-	// As for machines: the permission first, then the query.
-	p, wrong := c.page()
-	acts, err := a.Engine.List(ctx, c.who, action.Query{Top: max(p.top, 1), Skip: p.skip})
-	if err != nil {
-		return reply{}, err
+	return list(ctx, a, c, actionList, a.listActions(c))
+}
+
+func (a *API) listActions(*call) lister[action.Action] { return a.Engine.List }
+
+func (a *API) actionsOf(ctx context.Context, c *call) (reply, error) {
+	return list(ctx, a, c, actionList, a.listActionsOf(c))
+}
+
+// listActionsOf lists the actions of the device that the path names.
+func (a *API) listActionsOf(c *call) lister[action.Action] {
+	return func(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[action.Action], error) {
+		return a.Engine.ListOf(ctx, who, c.path["machine"], read)
 	}
-	if wrong != nil {
-		return reply{}, wrong
-	}
-	list := collection[machineAction]{Context: c.metadata("MachineActions"), Value: []machineAction{}}
-	for _, act := range acts[:min(p.top, len(acts))] {
-		list.Value = append(list.Value, machineActionOf(act))
-	}
-	return reply{body: list}, nil
+}
+
+var actionList = listing[action.Action]{
+	set: "MachineActions", entity: &action.Entity,
+	show: func(act action.Action, _ time.Time) any { return machineActionOf(act) },
 }
 
 // entity is an action as the one thing of an answer.

@@ -19,7 +19,6 @@ import (
 // Bounds of a request.
 const (
 	maxBody  = 64 << 10 // bytes of a body, in either direction of method
-	maxQuery = 8 << 10  // bytes of a query
 	deadline = 30 * time.Second
 )
 

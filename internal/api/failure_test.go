@@ -13,6 +13,7 @@ import (
 	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/device"
+	"swab/internal/odata"
 )
 
 // troubled is the engine with one operation that goes wrong.
@@ -21,8 +22,8 @@ type troubled struct {
 	do func() error
 }
 
-func (o troubled) Machines(context.Context, auth.Caller, int, int) ([]device.Device, error) {
-	return nil, o.do()
+func (o troubled) Machines(context.Context, auth.Caller, func() (odata.Query, error)) (odata.Page[device.Device], error) {
+	return odata.Page[device.Device]{}, o.do()
 }
 
 func TestOurOwnFailuresTellTheCallerNothingAndTheLogEverything(t *testing.T) {

@@ -43,6 +43,7 @@ const (
 	tenantID = "d2a1f3c4-55b6-4e7d-8f90-a1b2c3d4e5f6"
 	region   = "https://eu.swab.example" // the second base URL
 	secret   = "Zm9v-YmFy_secret.1"
+	pageSize = 10 // rows of a page
 )
 
 // The applications of the tests, each with its client id.
@@ -120,7 +121,7 @@ func install(t testing.TB) *installation {
 		}
 	}
 	var err error
-	in.store, err = store.Open(ctx, store.Options{Database: storetest.Database(t), Now: in.now})
+	in.store, err = store.Open(ctx, store.Options{Database: storetest.Database(t), Now: in.now, Page: pageSize})
 	must(err)
 	t.Cleanup(func() { in.store.Close() })
 	must(in.store.CreateTenant(ctx, auth.Tenant{ID: tenantID, Name: "contoso.example", Created: in.now()}, audit.NewEntry(in.now(),

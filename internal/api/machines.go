@@ -6,14 +6,8 @@ import (
 
 	"swab/internal/canon"
 	"swab/internal/device"
+	"swab/internal/fleet"
 )
-
-// collection is a list of entities. It has no other property: clients take an
-// answer apart by what is there.
-type collection[T any] struct {
-	Context string `json:"@odata.context"`
-	Value   []T    `json:"value"`
-}
 
 // machine is a device in the form and order of Defender's answers. What is null
 // for every device is what Swab does not know of devices.
@@ -61,22 +55,14 @@ type ipAddress struct {
 }
 
 func (a *API) machines(ctx context.Context, c *call) (reply, error) {
-	// The core is asked first: who may not see machines is told that, and not
-	// that the query is wrong.
-	p, wrong := c.page()
-	devices, err := a.Engine.Machines(ctx, c.who, max(p.top, 1), p.skip)
-	if err != nil {
-		return reply{}, err
-	}
-	if wrong != nil {
-		return reply{}, wrong
-	}
-	list := collection[machine]{Context: c.metadata("Machines"), Value: []machine{}}
-	now := a.Now()
-	for _, d := range devices[:min(p.top, len(devices))] {
-		list.Value = append(list.Value, machineOf(d, now))
-	}
-	return reply{body: list}, nil
+	return list(ctx, a, c, machineList, a.listMachines(c))
+}
+
+func (a *API) listMachines(*call) lister[device.Device] { return a.Engine.Machines }
+
+var machineList = listing[device.Device]{
+	set: "Machines", entity: &fleet.Entity,
+	show: func(d device.Device, now time.Time) any { return machineOf(d, now) },
 }
 
 func (a *API) machine(ctx context.Context, c *call) (reply, error) {
@@ -99,7 +85,7 @@ func machineOf(d device.Device, now time.Time) machine {
 		OSPlatform: d.Facts.Platform, OSProcessor: given(processors[d.Facts.Arch]), Version: given(d.Facts.Version),
 		LastIPAddress: given(d.Facts.LastAddress), LastExternal: given(d.External), AgentVersion: given(d.Facts.AgentVersion),
 		HealthStatus: d.Health(now), DeviceValue: d.Value, RiskScore: given(d.Risk), ExposureLevel: given(d.Exposure),
-		AADDeviceID: given(d.AADDevice), AADJoined: d.AADDevice != "", Tags: []string{}, OnboardingStatus: "Onboarded",
+		AADDeviceID: given(d.AADDevice), AADJoined: d.AADDevice != "", Tags: []string{}, OnboardingStatus: fleet.Onboarded,
 		OSArchitecture: "64-bit", IPAddresses: []ipAddress{},
 	}
 	if d.Facts.Build != 0 {

@@ -137,11 +137,11 @@ func TestListsAreNewestFirstWithTopAndSkip(t *testing.T) {
 	}
 }
 
-func TestOtherQueryOptionsAreODataErrors(t *testing.T) {
+func TestWrongQueryOptionsAreODataErrors(t *testing.T) {
 	in := install(t)
 	id := in.collect(t)
 	for _, query := range []string{
-		"$filter=status+eq+'Pending'", "%24filter=x", "$orderby=id", "$count=true", "$select=id", "$stop=5", "$apply=x", "$", "$top=-1", "$top=x", "$top=", "$top=10001",
+		"$filter=nosuch+eq+'Pending'", "%24filter=x", "$orderby=nosuch", "$count=maybe", "$select=nosuch", "$skiptoken=x", "$stop=5", "$apply=x", "$", "$top=-1", "$top=x", "$top=", "$top=10001",
 		"$top=1.5", "$top=1&$top=2", "$skip=-1", "$skip=99999999999", "$top=%zz", "x=" + strings.Repeat("y", 8<<10),
 	} {
 		for _, path := range []string{"/api/machines", "/api/machineactions"} {

@@ -7,6 +7,7 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/canon"
+	"swab/internal/odata"
 )
 
 // What clients ask for around the collection of packages, though Swab has
@@ -37,7 +38,7 @@ type counted struct {
 // for the count that it asks for.
 func (a *API) alerts(_ context.Context, c *call) (reply, error) {
 	list := counted{Context: c.metadata("Alerts"), Value: []struct{}{}}
-	_ = c.options(func(name, value string) error {
+	_ = odata.Options(c.r.URL.RawQuery, func(name, value string) error {
 		if name == "$count" && strings.EqualFold(strings.TrimSpace(value), "true") {
 			list.Count = new(int)
 		}

@@ -12,7 +12,7 @@ import (
 // name does not begin with $ are not for us. An error is an *Error.
 func Parse(rawQuery string, e *Entity) (Query, error) {
 	q := All()
-	err := options(rawQuery, func(name, value string) (err error) {
+	err := Options(rawQuery, func(name, value string) (err error) {
 		switch name {
 		case "$filter":
 			q.Filter, err = parse(name, value, e, (*parser).or)
@@ -54,7 +54,7 @@ func Parse(rawQuery string, e *Entity) (Query, error) {
 // Plain is nil if a query has no option whose name begins with $: for what
 // takes none.
 func Plain(rawQuery string) error {
-	return options(rawQuery, func(name, _ string) error { return unsupported(name) })
+	return Options(rawQuery, func(name, _ string) error { return unsupported(name) })
 }
 
 // Next is a query with all of its options as they are but $skip, which has had
@@ -86,10 +86,10 @@ func printable(s string) string {
 	return b.String()
 }
 
-// options calls f with each option whose name begins with $, in lower case. The
+// Options calls f with each option whose name begins with $, in lower case. The
 // query is taken apart by hand: names come percent-encoded, empty parts are
 // nothing, and a ; is a character like others.
-func options(raw string, f func(name, value string) error) error {
+func Options(raw string, f func(name, value string) error) error {
 	if len(raw) > MaxQuery+maxToken || len(raw)-tokenSize(raw) > MaxQuery {
 		return &Error{"", 0, fmt.Sprintf("The query has over %d bytes", MaxQuery)}
 	}

@@ -18,16 +18,7 @@ const (
 		"package_upload, package_sha256, package_size, package_sealed, package_receipt"
 )
 
-const (
-	fromActions = " FROM actions a JOIN audit_entries e ON e.id = a.entry AND e.tenant = a.tenant"
-
-	// A list picks its rows by an index alone before it reads them, so that
-	// skipping many costs little. The rows come in no order.
-	fromPage = " FROM (SELECT tenant, id FROM actions WHERE tenant = ? ORDER BY created DESC, id DESC LIMIT ? OFFSET ?) page" +
-		" JOIN actions a ON a.tenant = page.tenant AND a.id = page.id JOIN audit_entries e ON e.id = a.entry AND e.tenant = a.tenant"
-	fromPageOfDevice = " FROM (SELECT tenant, id FROM actions WHERE tenant = ? AND device = ? ORDER BY created DESC, id DESC LIMIT ? OFFSET ?) page" +
-		" JOIN actions a ON a.tenant = page.tenant AND a.id = page.id JOIN audit_entries e ON e.id = a.entry AND e.tenant = a.tenant"
-)
+const fromActions = " FROM actions a JOIN audit_entries e ON e.id = a.entry AND e.tenant = a.tenant"
 
 var (
 	selectAction = "SELECT a." + strings.ReplaceAll(askedColumns+", "+changingColumns, ", ", ", a.") + ", e.bytes, e.opening"

@@ -1,13 +1,10 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"swab/internal/action"
@@ -64,26 +61,6 @@ func actionOf(ctx context.Context, c *conn, tenant string, id action.ID, lock st
 		return a, noAction(id, err)
 	}
 	return a, err
-}
-
-// Actions returns those that q selects, newest first.
-func (s *Store) Actions(ctx context.Context, tenant string, q action.Query) ([]action.Action, error) {
-	return read(ctx, s, "actions of "+tenant, func(ctx context.Context, c *conn) ([]action.Action, error) {
-		top, skip := limit(q.Top, action.MaxTop), max(q.Skip, 0)
-		var (
-			list []action.Action
-			err  error
-		)
-		if q.Device == "" {
-			list, err = all(ctx, c, scanAction, selectAction+fromPage, tenant, top, skip)
-		} else {
-			list, err = all(ctx, c, scanAction, selectAction+fromPageOfDevice, tenant, q.Device, top, skip)
-		}
-		slices.SortFunc(list, func(a, b action.Action) int {
-			return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
-		})
-		return list, err
-	})
 }
 
 // ActiveAction returns the device's action that has not ended, if there is one.

@@ -13,6 +13,7 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/audit"
+	"swab/internal/odata"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/test/postgres"
@@ -37,7 +38,7 @@ func writeForEver(database string) error {
 	if err != nil {
 		return err
 	}
-	devices, err := s.Devices(ctx, tenantID, 0, 0)
+	devices, err := s.Devices(ctx, tenantID, odata.All())
 	if err != nil {
 		return err
 	}
@@ -50,8 +51,8 @@ func writeForEver(database string) error {
 		defer out.Unlock()
 		fmt.Printf(format, args...)
 	}
-	failed := make(chan error, len(devices))
-	for _, d := range devices {
+	failed := make(chan error, len(devices.Rows))
+	for _, d := range devices.Rows {
 		all.Go(func() {
 			for {
 				n := rand.IntN(1 << 40)
@@ -137,11 +138,11 @@ func checkOnce(t *testing.T, entries []audit.Logged) {
 // endActive ends what was under way, so that every device is free again.
 func endActive(t *testing.T, s *store.Store, tenant string) {
 	t.Helper()
-	devices, err := s.Devices(t.Context(), tenant, 0, 0)
+	devices, err := s.Devices(t.Context(), tenant, odata.All())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range devices {
+	for _, d := range devices.Rows {
 		a, ok, err := s.ActiveAction(t.Context(), tenant, d.ID)
 		if err == nil && ok {
 			_, err = s.ChangeAction(t.Context(), tenant, a.ID, end)

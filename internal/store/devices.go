@@ -102,18 +102,6 @@ func (s *Store) FindDevices(ctx context.Context, tenant, name string) ([]device.
 	})
 }
 
-// MaxDevices is the most devices that one list holds.
-const MaxDevices = 10_000
-
-// Devices returns a tenant's devices, the one enrolled last first: top of them
-// (0: MaxDevices) after the first skip.
-func (s *Store) Devices(ctx context.Context, tenant string, top, skip int) ([]device.Device, error) {
-	return read(ctx, s, "devices of "+tenant, func(ctx context.Context, c *conn) ([]device.Device, error) {
-		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? ORDER BY first_seen DESC, id DESC LIMIT ? OFFSET ?",
-			tenant, limit(top, MaxDevices), max(skip, 0))
-	})
-}
-
 // Seen keeps what a device says of itself, and when and from where it was last
 // seen: the facts, catalogue, external address and LastSeen of d. Its addresses
 // are kept as those that it had then, too.

@@ -10,6 +10,7 @@ import (
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/fault"
+	"swab/internal/odata"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 )
@@ -123,12 +124,12 @@ func TestFullDatabase(t *testing.T) {
 // wantActions fails the test unless the tenant's actions are those of ids.
 func wantActions(t *testing.T, s *store.Store, tenant string, ids []action.ID) {
 	t.Helper()
-	list, err := s.Actions(t.Context(), tenant, action.Query{})
+	list, err := s.Actions(t.Context(), tenant, odata.All())
 	if err != nil {
 		t.Fatal(err)
 	}
 	have := map[action.ID]bool{}
-	for _, a := range list {
+	for _, a := range list.Rows {
 		have[a.ID] = true
 		if leaf, err := audit.ParseLeaf(a.Leaf); err != nil {
 			t.Errorf("action %s: %v (%v)", a.ID, err, leaf)
@@ -139,8 +140,8 @@ func wantActions(t *testing.T, s *store.Store, tenant string, ids []action.ID) {
 			t.Errorf("action %s was acknowledged and is not there", id)
 		}
 	}
-	if len(list) != len(ids) {
-		t.Errorf("there are %d actions, %d were acknowledged", len(list), len(ids))
+	if len(list.Rows) != len(ids) {
+		t.Errorf("there are %d actions, %d were acknowledged", len(list.Rows), len(ids))
 	}
 }
 

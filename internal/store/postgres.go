@@ -93,6 +93,7 @@ func openPostgres(ctx context.Context, o Options, url string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{now: o.Now, dialect: postgresDialect, reader: &conn{runner: newPostgresRunner(pool), dialect: postgresDialect}}
+	s.lists = newLists(int(config.MaxConns), o)
 	s.alone = func(ctx context.Context, f func(context.Context) error) error {
 		return alone(ctx, config.ConnConfig, f)
 	}

@@ -59,7 +59,8 @@ func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, wdb.Close())
 	}
-	rdb, err := openPool(path, max(4, runtime.GOMAXPROCS(0)), true)
+	readers := max(4, runtime.GOMAXPROCS(0))
+	rdb, err := openPool(path, readers, true)
 	if err != nil {
 		return nil, errors.Join(err, wconn.Close(), wdb.Close())
 	}
@@ -69,6 +70,7 @@ func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
 		dialect: sqliteDialect,
 		writer:  writer,
 		reader:  newConn(rdb, sqliteDialect),
+		lists:   newLists(readers, o),
 		// The file is one process's, and an entry has its leaf when it is committed.
 		alone:   func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
 		settled: func(context.Context, string) error { return nil },

@@ -22,6 +22,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/fault"
 	"swab/internal/limit"
+	"swab/internal/odata"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/internal/vault"
@@ -248,10 +249,10 @@ func runAllQueries(t *testing.T, s *store.Store) {
 	second := newAction(d, 2)
 	for what, err := range map[string]error{
 		"changed action": errOf(s.ChangeAction(ctx, tenant, a.ID, func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil })),
-		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, 1, 0)), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
+		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, odata.All())), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
 		"device by id":   errors.Join(errOf(s.DeviceByID(ctx, d.ID)), s.Seen(ctx, tenant, d.ID, d)),
-		"actions": errors.Join(errOf(s.Action(ctx, tenant, a.ID)), errOf(s.Actions(ctx, tenant, action.Query{})),
-			errOf(s.Actions(ctx, tenant, action.Query{Device: d.ID})), errOf(s.DueActions(ctx, start, 1))),
+		"actions": errors.Join(errOf(s.Action(ctx, tenant, a.ID)), errOf(s.Actions(ctx, tenant, odata.All())),
+			errOf(s.DueActions(ctx, start, 1))),
 		"access": errors.Join(s.CreateApp(ctx, auth.App{Tenant: tenant, ID: "a", Secrets: []auth.Secret{{ID: "s"}}}), errOf(s.App(ctx, tenant, "a"))),
 		"uploads": errors.Join(s.CreateUpload(ctx, u), errOf(s.UploadsOf(ctx, tenant, a.ID)), errOf(s.UploadsIn(ctx, vault.Receiving, 1)), errOf(s.UnwantedUploads(ctx, 1)),
 			errOf(s.ChangeUpload(ctx, "u", func(u vault.Upload) (vault.Upload, error) { return u, nil }))),

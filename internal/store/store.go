@@ -29,6 +29,12 @@ type Options struct {
 	// block. A store that gives entries their leaves as it commits them never
 	// calls it. nil: nobody is told.
 	Wake func(device.ID)
+
+	// Bounds of lists, for tests: the rows of a page where the caller names no
+	// number, the rows that are gathered and sorted rather than walked to, and
+	// how long one may take. 0: the usual.
+	Page, Gather int
+	ListTime     time.Duration
 }
 
 // Store is the open database. It is safe for concurrent use.
@@ -37,6 +43,7 @@ type Store struct {
 	dialect dialect
 	writer  writer
 	reader  *conn
+	lists   lists
 	alone   func(context.Context, func(context.Context) error) error
 	settled func(ctx context.Context, tenant string) error
 	close   func() error

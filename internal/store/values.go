@@ -66,3 +66,12 @@ func (f fromText) Scan(v any) error {
 	}
 	return fmt.Errorf("a list is %T in the database, not text", v)
 }
+
+// literal is a value of a filter as its column has it.
+func literal(v any) any {
+	if t, ok := v.(time.Time); ok {
+		// Not ticks: the zero time is a time here, as any other.
+		return t.Unix()*1e7 + int64(t.Nanosecond())/100
+	}
+	return v
+}

@@ -27,8 +27,13 @@ func main() {
 		return
 	}
 	what := run
-	if len(os.Args) > 1 && os.Args[1] == "collects" {
-		what = onlyCollects
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "lists":
+			what = onlyLists
+		case "collects":
+			what = onlyCollects
+		}
 	}
 	if err := what(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -103,11 +108,30 @@ func run(ctx context.Context) error {
 	if err := b.peak(&t, ", the crowd included"); err != nil {
 		return err
 	}
+	if err := lists(ctx, &t, dir); err != nil {
+		return err
+	}
 	if err := limits(ctx, &t, dir); err != nil {
 		return err
 	}
 	t.print(os.Stdout, "make bench")
 	return os.WriteFile(filepath.Join(os.TempDir(), "swab-bench.txt"), []byte(t.text("make bench")), 0o644)
+}
+
+// onlyLists measures nothing but lists.
+func onlyLists(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "swab-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var t table
+	t.facts()
+	if err := lists(ctx, &t, dir); err != nil {
+		return err
+	}
+	t.print(os.Stdout, "make bench")
+	return nil
 }
 
 // onlyCollects measures nothing but collect calls.

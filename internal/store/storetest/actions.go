@@ -10,6 +10,7 @@ import (
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/fault"
+	"swab/internal/odata"
 	"swab/internal/store"
 )
 
@@ -52,11 +53,11 @@ func actionComesBackWhole(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Actions(t.Context(), w.tenant, action.Query{})
-	if err != nil || len(list) != 1 {
+	list, err := s.Actions(t.Context(), w.tenant, odata.All())
+	if err != nil || len(list.Rows) != 1 {
 		t.Fatalf("Actions() = %v, %v; want one", list, err)
 	}
-	for what, got := range map[string]action.Action{"changed": changed, "read": read, "listed": list[0]} {
+	for what, got := range map[string]action.Action{"changed": changed, "read": read, "listed": list.Rows[0]} {
 		if diff := cmp.Diff(full, got); diff != "" {
 			t.Errorf("%s action (-want +got):\n%s", what, diff)
 		}
@@ -165,24 +166,24 @@ func actionsNewestFirst(t *testing.T, s *store.Store) {
 	}
 	for _, test := range []struct {
 		name string
-		q    action.Query
+		q    odata.Query
 		want []int
 	}{
-		{"all", action.Query{}, []int{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}},
-		{"top", action.Query{Top: 3}, []int{11, 10, 9}},
-		{"top and skip", action.Query{Top: 3, Skip: 4}, []int{7, 6, 5}},
-		{"skip", action.Query{Skip: 10}, []int{1, 0}},
-		{"skip all", action.Query{Skip: 12}, []int{}},
-		{"device", action.Query{Device: newDevice(2).ID, Top: 4, Skip: 1}, []int{9, 7, 5, 3}},
-		{"other device", action.Query{Device: newDevice(3).ID}, []int{}},
-		{"too many", action.Query{Top: action.MaxTop + 1, Skip: 11}, []int{0}},
+		{"all", odata.All(), []int{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}},
+		{"top", odata.Query{Top: 3}, []int{11, 10, 9}},
+		{"top and skip", odata.Query{Top: 3, Skip: 4}, []int{7, 6, 5}},
+		{"skip", odata.Query{Top: -1, Skip: 10}, []int{1, 0}},
+		{"skip all", odata.Query{Top: -1, Skip: 12}, []int{}},
+		{"device", odata.Query{Filter: actionsOf(newDevice(2).ID).Filter, Top: 4, Skip: 1}, []int{9, 7, 5, 3}},
+		{"other device", actionsOf(newDevice(3).ID), []int{}},
+		{"none", odata.Query{Top: 0}, []int{}},
 	} {
 		list, err := s.Actions(t.Context(), w.tenant, test.q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, want := []action.ID{}, []action.ID{}
-		for _, a := range list {
+		for _, a := range list.Rows {
 			got = append(got, a.ID)
 		}
 		for _, n := range test.want {

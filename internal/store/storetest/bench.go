@@ -10,6 +10,7 @@ import (
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/device"
+	"swab/internal/odata"
 	"swab/internal/store"
 )
 
@@ -131,17 +132,17 @@ func benchLists(b *testing.B, s *store.Store) {
 	}
 	all.Wait()
 	tenant := devices[0].Tenant
-	for name, q := range map[string]action.Query{
+	for name, q := range map[string]odata.Query{
 		"newest100":      {Top: 100},
 		"skip50000":      {Top: 100, Skip: 50_000},
-		"device100":      {Top: 100, Device: devices[7].ID},
-		"newest10000all": {Top: action.MaxTop},
+		"device100":      {Top: 100, Filter: actionsOf(devices[7].ID).Filter},
+		"newest10000all": {Top: odata.MaxTop},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				list, err := s.Actions(b.Context(), tenant, q)
-				if err != nil || len(list) != q.Top {
-					b.Fatal(len(list), err)
+				if err != nil || len(list.Rows) != q.Top {
+					b.Fatal(len(list.Rows), err)
 				}
 			}
 		})

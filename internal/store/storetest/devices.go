@@ -12,6 +12,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 	"swab/internal/store"
 )
 
@@ -34,7 +35,8 @@ func tokenCounts(t *testing.T, s *store.Store) {
 		})
 	}
 	all.Wait()
-	list, err := s.Devices(t.Context(), tenant, 0, 0)
+	page, err := s.Devices(t.Context(), tenant, odata.All())
+	list := page.Rows
 	if err != nil || len(list) != 3 || in.Load() != 3 {
 		t.Errorf("%d devices were admitted, %d are enrolled, %v; want 3", in.Load(), len(list), err)
 	}
@@ -141,8 +143,8 @@ func devicesAreFound(t *testing.T, s *store.Store) {
 			t.Errorf("FindDevices(%q): %v (-want +got):\n%s", test.name, err, diff)
 		}
 	}
-	list, err := s.Devices(t.Context(), tenant, 2, 1)
-	if err != nil || len(list) != 2 || list[0].ID != web2 || list[1].ID != bare {
+	page, err := s.Devices(t.Context(), tenant, odata.Query{Top: 2, Skip: 1})
+	if list := page.Rows; err != nil || len(list) != 2 || list[0].ID != web2 || list[1].ID != bare {
 		t.Errorf("Devices(2, 1) = %v, %v; want the second and third newest", list, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"swab/internal/audit"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 	"swab/internal/store"
 )
 
@@ -45,9 +46,9 @@ func oneCreatorWins(t *testing.T, s *store.Store) {
 	if won != 1 {
 		t.Errorf("%d callers created an action, want 1", won)
 	}
-	list, err := s.Actions(t.Context(), w.tenant, action.Query{})
-	if err != nil || len(list) != 1 {
-		t.Errorf("Actions() has %d, %v; want 1", len(list), err)
+	list, err := s.Actions(t.Context(), w.tenant, odata.All())
+	if err != nil || len(list.Rows) != 1 {
+		t.Errorf("Actions() has %d, %v; want 1", len(list.Rows), err)
 	}
 }
 
@@ -204,7 +205,7 @@ func endedContext(t *testing.T, s *store.Store) {
 	if _, err := s.Action(t.Context(), w.tenant, a.ID); !errors.Is(err, fault.NotFound) {
 		t.Errorf("Action(): %v, want that nothing was created", err)
 	}
-	if _, err := s.Actions(ctx, w.tenant, action.Query{}); !errors.Is(err, context.Canceled) {
+	if _, err := s.Actions(ctx, w.tenant, odata.All()); !errors.Is(err, gone) {
 		t.Errorf("Actions() for a caller that is gone: %v", err)
 	}
 }

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"swab/internal/fault"
+	"swab/internal/odata"
+)
+
+// listTime is how long a list may take. What takes longer has no index that
+// serves it, and would hold a connection that others need.
+const listTime = 2 * time.Second
+
+// lists are the bounds of lists.
+type lists struct {
+	slots        chan struct{} // as many as may be made at once: others read, too
+	time         time.Duration
+	page, gather int
+}
+
+func newLists(connections int, o Options) lists {
+	return lists{
+		slots: make(chan struct{}, max(2, connections/2)),
+		time:  cmp.Or(o.ListTime, listTime), page: cmp.Or(o.Page, odata.MaxTop), gather: cmp.Or(o.Gather, gatherMost),
+	}
+}
+
+// listing is what there is to know of a table that can be listed.
+type listing[T any] struct {
+	table string
+	own   []key[T] // its own order, for which it has indexes; the id comes last
+	sort  map[string]key[T]
+
+	// The query of rows: what is selected, and from what beside page, which has
+	// their tenants and ids. The table is called x in it.
+	selected, beside string
+	scan             func(row) (T, error)
+}
+
+// key is a column that a list is sorted by.
+type key[T any] struct {
+	column  string
+	desc    bool
+	indexed bool
+	of      func(T) any // what a row has in it: an int64 or a string
+}
+
+// list answers a query of a tenant's rows.
+func list[T any](ctx context.Context, s *Store, what string, l *listing[T], columns map[string]column, tenant string, q odata.Query) (odata.Page[T], error) {
+	return read(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
+		select {
+		case s.lists.slots <- struct{}{}:
+			defer func() { <-s.lists.slots }()
+		case <-ctx.Done():
+			return odata.Page[T]{}, fault.Unavailable.Errorf(ctx.Err(), "Too many lists are being made; ask again later")
+		}
+		bounded, cancel := context.WithTimeout(ctx, s.lists.time)
+		defer cancel()
+		page, err := l.page(bounded, c, tenant, compile(q.Filter, columns), q, s.lists)
+		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+			err = fault.Unavailable.Errorf(err, "The list could not be made within %v, since no index serves what it is filtered, sorted or counted by; "+
+				"narrow it down, by a date or a machine for example", s.lists.time)
+		}
+		return page, err
+	})
+}
+
+func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, q odata.Query, bounds lists) (odata.Page[T], error) {
+	page := odata.Page[T]{Rows: []T{}, Total: -1}
+	keys := l.keys(q.OrderBy)
+	last, err := after(q.After, keys)
+	if err != nil {
+		return page, err
+	}
+	plan, err := l.plan(ctx, c, tenant, p, keys, bounds.gather)
+	if err != nil {
+		return page, err
+	}
+	if q.Count {
+		if page.Total, err = plan.count(ctx, c, tenant); err != nil {
+			return page, err
+		}
+	}
+	most := q.Top
+	if q.Top < 0 {
+		most = bounds.page + 1 // one more tells whether there is a next page
+	}
+	if most == 0 || plan.pred == truth(false) {
+		return page, nil
+	}
+	sql := plan.rows(tenant, last, most, q.Skip)
+	rows, err := c.once(ctx, sql.String(), sql.args)
+	if err != nil {
+		return page, err
+	}
+	if page.Rows, err = collect(rows, l.scan); err != nil {
+		return page, err
+	}
+	if q.Top < 0 && len(page.Rows) > bounds.page {
+		page.Rows = page.Rows[:bounds.page]
+		page.Next = next(page.Rows[bounds.page-1], keys)
+	}
+	return page, nil
+}
+
+// keys are what a list is sorted by: what was asked for, then the id, so that
+// no two rows are at one place.
+func (l *listing[T]) keys(order []odata.Order) []key[T] {
+	if len(order) == 0 {
+		return l.own
+	}
+	last := l.own[len(l.own)-1]
+	var keys []key[T]
+	for _, o := range order {
+		k, ok := l.sort[o.Property.Name]
+		if !ok {
+			panic(fmt.Sprintf("store: nothing is known of sorting %s by %s", l.table, o.Property.Name))
+		}
+		k.desc = o.Desc
+		if keys = append(keys, k); k.column == last.column {
+			return keys
+		}
+	}
+	last.desc = keys[len(keys)-1].desc
+	return append(keys, last)
+}
+
+// collect scans all rows of an answer and closes it.
+func collect[T any](r rows, scan func(row) (T, error)) ([]T, error) {
+	defer r.Close()
+	list := []T{}
+	for r.Next() {
+		v, err := scan(r)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, errors.Join(r.Err(), r.Close())
+}

@@ -1,0 +1,389 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"swab/internal/action"
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/device"
+	"swab/internal/fault"
+	"swab/internal/fleet"
+	"swab/internal/odata"
+	"swab/internal/store"
+)
+
+// RunLists runs the tests of lists; database makes an empty one each time.
+func RunLists(t *testing.T, database func(testing.TB) string) {
+	// However few rows may be gathered, and so whichever way a list is made,
+	// the answer is the same.
+	for _, gather := range []int{0, 20, 1} {
+		t.Run(fmt.Sprintf("AnswersAreThoseOfTheFilter/gather=%d", gather), func(t *testing.T) {
+			answersAreThose(t, Open(t, store.Options{Database: database(t), Page: 25, Gather: gather}))
+		})
+	}
+	t.Run("PagesStayWhereTheyAre", func(t *testing.T) {
+		pagesStay(t, Open(t, store.Options{Database: database(t), Page: 7}))
+	})
+	t.Run("ForgedPagesAreRefused", func(t *testing.T) { forgedPages(t, Open(t, store.Options{Database: database(t)})) })
+	t.Run("LongListIsGivenUp", func(t *testing.T) {
+		longList(t, Open(t, store.Options{Database: database(t), ListTime: time.Nanosecond}))
+	})
+}
+
+// actionsOf selects the actions of a device.
+func actionsOf(id device.ID) odata.Query {
+	q := odata.All()
+	q.Filter = &odata.Compare{Operand: odata.Operand{Property: action.Entity.Find("machineId")}, Value: string(id)}
+	return q
+}
+
+// pick is one of several.
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// texts are values of which some are parts of others, and some mean something
+// in SQL.
+var texts = []string{"", "a", "A", "ab", "a%b", "a_b", "a'b", `a\b`, "zü", "zürich", "\U0010FFFE", "aab", "ba", "B", "a\uD7FFx"}
+
+// crowd fills a tenant with random devices and actions.
+func crowd(t *testing.T, s *store.Store, r *rand.Rand) (tenant string, devices []device.Device, actions []action.Action) {
+	t.Helper()
+	w := newWorld(t, s)
+	now := time.Now().UTC().Truncate(time.Hour)
+	var tokens []string
+	for i, tags := range [][]string{{}, {"a"}, {"a", "b", "Zürich"}, {"a'b", "ab"}} {
+		tokens = append(tokens, fmt.Sprint("tags", i))
+		newToken(t, s, w.tenant, tokens[i], func(e *auth.Enrollment) { e.Tags = tags })
+	}
+	devices = append(devices, w.device)
+	for n := range 60 {
+		d := newDevice(100 + n)
+		d.Facts.Name, d.Facts.Platform = strings.ToLower(pick(r, texts...)), pick(r, "Debian", "Ubuntu", "Windows11")
+		d.Facts.Version, d.Facts.AgentVersion = pick(r, texts...), pick(r, "", "1.0.0", "1.0.1")
+		d.Facts.LastAddress, d.External = pick(r, "", "10.0.0.1", "10.0.0.2", "::1"), pick(r, "", "198.51.100.7")
+		d.FirstSeen = now.AddDate(0, 0, -30).Add(time.Duration(r.IntN(20)) * time.Hour)
+		d.LastSeen = now.Add(-time.Duration(r.IntN(24*10))*time.Hour - 30*time.Minute)
+		d.Value, d.Risk, d.Exposure = pick(r, "Normal", "Normal", "Low", "High"), pick(r, "", "None", "High"), pick(r, "", "Low", "Medium")
+		d.AADDevice = pick(r, "", "", id(0xb, n), id(0xb, 7))
+		d.Revoked = r.IntN(8) == 0
+		got, err := s.Enrol(t.Context(), tokenOf(pick(r, tokens...)), d, func(tenant string) audit.Entry { return entry(audit.ActEnrol, tenant, d.ID) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, got)
+	}
+	made := make([]action.Action, 150)
+	var all sync.WaitGroup
+	for n := range made {
+		a := newAction(devices[r.IntN(len(devices))], n)
+		a.Status = pick(r, action.Succeeded, action.Succeeded, action.Failed, action.TimeOut, action.Cancelled)
+		a.Requestor, a.RequestorID = pick(r, "tester", "other", "app-1"), pick(r, "app-1", "app-2", "app-3")
+		a.ExternalID, a.Source = pick(r, texts...), pick(r, "", "PublicApi", "Cli")
+		a.Created = at(r.IntN(40))
+		a.Updated = a.Created.Add(time.Duration(r.IntN(100)) * time.Second)
+		all.Go(func() {
+			var err error
+			if made[n], err = s.CreateAction(t.Context(), a, entry(audit.ActCollect, a.ID, a.Device)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	return w.tenant, devices, made
+}
+
+// asker makes random queries of an entity, as a client would write them.
+type asker struct {
+	*rand.Rand
+	entity *odata.Entity
+	values func(p *odata.Property) []string // literals
+}
+
+// property is one of those that fit.
+func (a asker) property(fits func(odata.Property) bool) *odata.Property {
+	for {
+		if p := &a.entity.Properties[a.IntN(len(a.entity.Properties))]; fits(*p) {
+			return p
+		}
+	}
+}
+
+func (a asker) filter(depth int) string {
+	switch n := a.IntN(10); {
+	case depth > 0 && n < 3:
+		return "(" + a.filter(depth-1) + pick(a.Rand, " and ", " or ", " AND ") + a.filter(depth-1) + ")"
+	case depth > 0 && n < 4:
+		return "not (" + a.filter(depth-1) + ")"
+	}
+	p := a.property(func(p odata.Property) bool { return p.Filter })
+	if p.Type == odata.Strings {
+		if a.IntN(8) == 0 {
+			return p.Name + "/any()"
+		}
+		return p.Name + "/any(t: " + a.term("t", odata.String, a.values(p)) + pick(a.Rand, "", " or "+a.term("t", odata.String, a.values(p))) + ")"
+	}
+	return a.term(p.Name, p.Type, a.values(p))
+}
+
+func (a asker) term(name string, of odata.Type, values []string) string {
+	value := func() string { return pick(a.Rand, values...) }
+	text := func() string { return "'" + strings.ReplaceAll(pick(a.Rand, texts...), "'", "''") + "'" }
+	switch kind := a.IntN(8); {
+	case kind == 0:
+		return name + " in (" + value() + ", " + value() + ")"
+	case kind == 1:
+		return name + pick(a.Rand, " eq ", " ne ") + "null"
+	case kind < 4 && (of == odata.String || of == odata.GUID):
+		return pick(a.Rand, "startswith", "endswith", "contains") + "(" + pick(a.Rand, name, "tolower("+name+")", "toupper("+name+")") + "," + pick(a.Rand, text(), value()) + ")"
+	case of == odata.Enum || of == odata.Bool:
+		return name + pick(a.Rand, " eq ", " ne ") + value()
+	case kind == 4:
+		return value() + pick(a.Rand, " lt ", " ge ") + name
+	}
+	return name + pick(a.Rand, " eq ", " eq ", " ne ", " gt ", " ge ", " lt ", " le ") + value()
+}
+
+func (a asker) query() string {
+	raw := "$filter=" + url.QueryEscape(a.filter(3))
+	if a.IntN(3) > 0 {
+		p, q := a.property(func(p odata.Property) bool { return p.Sort }), a.property(func(p odata.Property) bool { return p.Sort })
+		raw += "&$orderby=" + p.Name + pick(a.Rand, "", " desc")
+		if p != q {
+			raw += "," + q.Name + pick(a.Rand, "", " desc")
+		}
+		raw = strings.ReplaceAll(raw, " ", "+")
+	}
+	return raw + pick(a.Rand, "", "&$top=5", "&$top=1000") + pick(a.Rand, "", "&$skip=3") + "&$count=true"
+}
+
+// literals are the values that rows have, as literals, and some that none has.
+func literals[T any](rows []T, get func(T, *odata.Property) any) func(p *odata.Property) []string {
+	return func(p *odata.Property) []string {
+		list := []string{"null"}
+		add := func(v any) {
+			switch v := v.(type) {
+			case string:
+				list = append(list, "'"+strings.ReplaceAll(v, "'", "''")+"'")
+			case time.Time:
+				list = append(list, v.Format(time.RFC3339Nano))
+			case int64:
+				list = append(list, fmt.Sprint(v), fmt.Sprint(v+1))
+			}
+		}
+		for _, row := range rows {
+			v := get(row, p)
+			if several, ok := v.([]string); ok {
+				for _, s := range several {
+					add(s)
+				}
+			}
+			add(v)
+		}
+		for _, v := range p.Values {
+			name, _, _ := strings.Cut(v, "=")
+			add(strings.ToUpper(name))
+		}
+		if len(list) == 1 {
+			add("x")
+		}
+		return list[1:]
+	}
+}
+
+func answersAreThose(t *testing.T, s *store.Store) {
+	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	tenant, devices, actions := crowd(t, s, r)
+	now := time.Now()
+	ofDevice := func(d device.Device, p *odata.Property) any { return fleet.Property(d, p, now) }
+	compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice)}, devices, ofDevice,
+		func(d device.Device) (time.Time, string) { return d.FirstSeen, string(d.ID) },
+		func(q odata.Query) (odata.Page[device.Device], error) { return s.Devices(t.Context(), tenant, q) })
+	compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property)}, actions, action.Action.Property,
+		func(a action.Action) (time.Time, string) { return a.Created, a.ID },
+		func(q odata.Query) (odata.Page[action.Action], error) { return s.Actions(t.Context(), tenant, q) })
+}
+
+// compareAnswers holds a store's answers, walked to the last page, against what
+// odata.Match says of each row.
+func compareAnswers[T any](t *testing.T, a asker, rows []T, get func(T, *odata.Property) any, place func(T) (time.Time, string), ask func(odata.Query) (odata.Page[T], error)) {
+	t.Helper()
+	asked, some := 0, 0
+	for asked < 400 {
+		raw := a.query()
+		q, err := odata.Parse(raw, a.entity)
+		if err != nil {
+			if !strings.Contains(err.Error(), "compare") && !strings.Contains(err.Error(), "wants a GUID") { // null, and texts for parts of a GUID
+				t.Fatalf("%s: %v", raw, err)
+			}
+			continue
+		}
+		asked++
+		var want []T
+		for _, row := range rows {
+			if odata.Match(q.Filter, func(p *odata.Property) any { return get(row, p) }) {
+				want = append(want, row)
+			}
+		}
+		slices.SortFunc(want, func(a, b T) int { return byOrder(a, b, q.OrderBy, get, place) })
+		total := len(want)
+		want = want[min(q.Skip, len(want)):]
+		if q.Top >= 0 {
+			want = want[:min(q.Top, len(want))]
+		}
+		var got []T
+		for {
+			page, err := ask(q)
+			if err != nil {
+				t.Fatalf("%s: %v", raw, err)
+			}
+			if page.Total != int64(total) {
+				t.Errorf("%s: the total is %d, want %d", raw, page.Total, total)
+			}
+			got = append(got, page.Rows...)
+			if page.Next == "" {
+				break
+			}
+			q.After, q.Skip = page.Next, 0
+		}
+		id := func(rows []T) (ids []string) {
+			for _, row := range rows {
+				_, id := place(row)
+				ids = append(ids, id)
+			}
+			return ids
+		}
+		if diff := gocmp.Diff(id(want), id(got)); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", raw, diff)
+		}
+		some += min(1, len(got))
+	}
+	if some < asked/10 {
+		t.Errorf("only %d of %d queries select anything", some, asked)
+	}
+}
+
+// byOrder compares rows as a list sorts them: null before all else, and rows
+// that are alike by their ids.
+func byOrder[T any](a, b T, order []odata.Order, get func(T, *odata.Property) any, place func(T) (time.Time, string)) int {
+	desc := true
+	for _, o := range order {
+		n := 0
+		switch v := get(a, o.Property).(type) {
+		case time.Time:
+			n = v.Compare(get(b, o.Property).(time.Time))
+		case []string:
+			n = strings.Compare(v[0], get(b, o.Property).([]string)[0])
+		default:
+			x, _ := get(a, o.Property).(string)
+			y, _ := get(b, o.Property).(string)
+			n = strings.Compare(x, y)
+		}
+		if desc = o.Desc; n != 0 {
+			return turned(n, desc)
+		}
+	}
+	at, x := place(a)
+	bt, y := place(b)
+	if order == nil {
+		return turned(cmp.Or(at.Compare(bt), strings.Compare(x, y)), true)
+	}
+	return turned(strings.Compare(x, y), desc)
+}
+
+func turned(n int, desc bool) int {
+	if desc {
+		return -n
+	}
+	return n
+}
+
+// pagesStay walks lists while newer rows come in: each row that was there is
+// seen once, and none that came later.
+func pagesStay(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	created := 0
+	create := func() action.ID {
+		a := newAction(w.device, created)
+		a.Status = action.Failed
+		created++
+		return w.create(t, a).ID
+	}
+	want := []action.ID{}
+	for range 30 {
+		want = slices.Insert(want, 0, create())
+	}
+	for _, q := range []odata.Query{odata.All(), actionsOf(w.device.ID)} {
+		got, pages := []action.ID{}, 1
+		for {
+			page, err := s.Actions(t.Context(), w.tenant, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range page.Rows {
+				got = append(got, a.ID)
+			}
+			if page.Next == "" {
+				break
+			}
+			q.After = page.Next
+			pages++
+			create()
+		}
+		if diff := gocmp.Diff(want, got); diff != "" || pages != (len(want)+6)/7 {
+			t.Errorf("%d pages (-want +got):\n%s", pages, diff)
+		}
+		for n := len(want); n < created; n++ {
+			want = slices.Insert(want, 0, id(0xc, n))
+		}
+	}
+	list, err := s.Actions(t.Context(), w.tenant, odata.Query{Top: 4})
+	if err != nil || len(list.Rows) != 4 || list.Next != "" {
+		t.Errorf("a list with $top has %d rows and leads on to %q, %v", len(list.Rows), list.Next, err)
+	}
+}
+
+func forgedPages(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	w.create(t, newAction(w.device, 1))
+	byVersion := odata.All()
+	byVersion.OrderBy = []odata.Order{{Property: fleet.Entity.Find("version")}}
+	for _, key := range []string{"x", "[]", "[1]", `[1,2]`, `["1","x"]`, `[1,"x",2]`, `[1.5,"x"]`, `[ 1,"x"]`, `{"a":1}`, `[1,null]`, `[99999999999999999999,"x"]`, "[1,\"x\"] ", `[1,"x' OR 1=1 --"`} {
+		q := odata.All()
+		q.After = key
+		_, err := s.Actions(t.Context(), w.tenant, q)
+		wantFault(t, key, err, fault.OData, "")
+		if key == `["1","x"]` {
+			continue
+		}
+		byVersion.After = key
+		_, err = s.Devices(t.Context(), w.tenant, byVersion)
+		wantFault(t, key+" by version", err, fault.OData, "")
+	}
+	q := odata.All()
+	q.After = `[9000000000000000000,"x' OR 1=1 --"]`
+	if page, err := s.Actions(t.Context(), w.tenant, q); err != nil || len(page.Rows) != 1 {
+		t.Errorf("a key with SQL in it: %d rows, %v; want it taken as text", len(page.Rows), err)
+	}
+}
+
+func longList(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	_, err := s.Actions(t.Context(), w.tenant, actionsOf(w.device.ID))
+	wantFault(t, "a list that takes too long", err, fault.Unavailable, "")
+	if _, text := fault.Of(err); !strings.Contains(text, "no index serves") {
+		t.Errorf("a list that takes too long: %q, want the reason", text)
+	}
+	if _, err := s.Device(t.Context(), w.tenant, w.device.ID); err != nil {
+		t.Errorf("what comes after it: %v", err)
+	}
+}
