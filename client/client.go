@@ -38,12 +38,17 @@ type Config struct {
 
 	UserAgent string           // "swab-client" where it is ""
 	Now       func() time.Time // the clock that tokens expire by; time.Now where it is nil
+
+	// Wrap puts something around what carries requests and answers, such as a
+	// trace; nil for nothing. What it sees has tokens and secrets in it.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Client speaks to one server for one application.
 type Client struct {
 	base      *url.URL
 	http      *http.Client
+	transport *http.Transport // below http
 	tokens    *tokens
 	timeout   time.Duration
 	userAgent string
@@ -75,10 +80,14 @@ func New(c Config) (*Client, error) {
 		userAgent: c.UserAgent,
 		now:       c.Now,
 		sleep:     sleep,
+		transport: transport,
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+	}
+	if c.Wrap != nil {
+		cl.http.Transport = c.Wrap(transport)
 	}
 	if cl.timeout <= 0 {
 		cl.timeout = 30 * time.Second
@@ -111,7 +120,7 @@ func New(c Config) (*Client, error) {
 }
 
 // Close lets go of idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 func secureURL(what, s string) (*url.URL, error) {
 	if s == "" {

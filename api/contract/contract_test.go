@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -189,5 +191,36 @@ func TestAnExampleThatPartsFromTheRealAnswerIsTold(t *testing.T) {
 	}
 	if s := b.String(); !strings.Contains(s, "name: contoso.example") || strings.Contains(s, "00000000-2a19") {
 		t.Error("the example is not written anew, or not with the id that it had")
+	}
+}
+
+// A watched answer is read by its caller as if nobody had watched.
+func TestWatchTellsAndHandsOn(t *testing.T) {
+	body := `{"value":[{"id":"x"}]}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Length", "100") // and less comes
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	var told []error
+	client := &http.Client{Transport: read(t).Watch(http.DefaultTransport, func(err error) { told = append(told, err) })}
+	resp, err := client.Get(s.URL + "/api/admin/v1/tenants")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body || len(told) != 1 {
+		t.Errorf("%q, %v; told %v", got, err, told)
+	}
+	resp, err = client.Post(s.URL+"/api/admin/v1/tenants", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err == nil || string(got) != body || len(told) != 1 {
+		t.Errorf("an answer that was cut: %q, %v; told %v", got, err, told)
 	}
 }

@@ -6,12 +6,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"swab/api"
+	"swab/api/contract"
 	"swab/client"
 	"swab/internal/store/storetest"
 	"swab/test/installation"
@@ -55,6 +58,11 @@ func server(t *testing.T, flags ...string) *installation.Installation {
 	in, err := installation.New(programs, t.TempDir())
 	must(t, err)
 	in.Flags = flags
+	described, err := contract.Read(api.Document())
+	must(t, err)
+	in.Wrap = func(next http.RoundTripper) http.RoundTripper {
+		return described.Watch(next, func(err error) { t.Error(err) }) // every answer is held against the API's description
+	}
 	if os.Getenv(storetest.Variable) == "postgres" {
 		in.Database = storetest.Postgres(t)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,9 @@ type Installation struct {
 	Agents   map[string]*Process
 	Flags    []string // more flags of the server
 	Database string   // its URL; "": the file in the data directory
+
+	// Wrap is put around what carries the requests of clients; nil for nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // New chooses a free port; nothing runs yet.
@@ -92,7 +96,9 @@ func (i *Installation) Client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(c.Config())
+	config := c.Config()
+	config.Wrap = i.Wrap
+	return client.New(config)
 }
 
 // State is the state directory of an agent.
