@@ -271,7 +271,7 @@ func (p *parser) operand() Operand {
 	if at.kind != word || !isName(at.text) {
 		p.fail(at, "a property is wanted, not %s", at.shown())
 	}
-	f := None
+	var f Func
 	switch strings.ToLower(at.text) {
 	case "tolower":
 		f = ToLower

@@ -12,13 +12,19 @@ type conn struct {
 	dialect dialect
 }
 
-// runner runs queries on a database of one kind, each prepared once.
+// runner runs queries on a database of one kind, each prepared once where it
+// does not say otherwise.
 type runner interface {
 	// run runs a statement and returns how many rows it changed.
 	run(ctx context.Context, query string, args []any) (int64, error)
 
 	// ask runs a query and returns its answer, which the caller closes.
 	ask(ctx context.Context, query string, args []any) (rows, error)
+
+	// once is ask for a query that was made for one call. Nothing of it is kept:
+	// there are as many such queries as callers think of. Nor does the database
+	// keep a plan of it, and so plans for the values that it has.
+	once(ctx context.Context, query string, args []any) (rows, error)
 }
 
 // row is one row of an answer.

@@ -219,6 +219,14 @@ func (p *postgresRunner) ask(ctx context.Context, query string, args []any) (row
 	return postgresRows{r}, nil
 }
 
+func (p *postgresRunner) once(ctx context.Context, query string, args []any) (rows, error) {
+	r, err := p.db.Query(ctx, numbered(query), append([]any{pgx.QueryExecModeExec}, markedArgs(args)...)...)
+	if err != nil {
+		return nil, err
+	}
+	return postgresRows{r}, nil
+}
+
 // postgresRows are rows whose texts come back as they were.
 type postgresRows struct{ pgx.Rows }
 

@@ -8,17 +8,19 @@ import (
 
 // prepared is the runner of package database/sql: on one connection, or on a pool.
 type prepared struct {
-	db interface {
-		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-	}
+	db pool
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // by query; their number is that of the queries of this package
 }
 
-func newConn(db interface {
+// pool is a *sql.DB or a *sql.Conn.
+type pool interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}, d dialect) *conn {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func newConn(db pool, d dialect) *conn {
 	return &conn{runner: &prepared{db: db, stmts: map[string]*sql.Stmt{}}, dialect: d}
 }
 
@@ -55,4 +57,8 @@ func (p *prepared) ask(ctx context.Context, query string, args []any) (rows, err
 		return nil, err
 	}
 	return stmt.QueryContext(ctx, args...) //nolint:rowserrcheck // by those who ask
+}
+
+func (p *prepared) once(ctx context.Context, query string, args []any) (rows, error) {
+	return p.db.QueryContext(ctx, query, args...) //nolint:rowserrcheck // by those who ask
 }

@@ -4,7 +4,9 @@
 // It builds the programs as they are released, runs a server and an agent as
 // processes, and asks for packages through the public API, on an ordinary host
 // and beside a crowd of processes and sockets. Figures are medians. It must run
-// as root to see what an agent sees; ROUNDS and CROWD set its size.
+// as root to see what an agent sees; ROUNDS and CROWD set its size. With the
+// argument "lists" it measures only lists of machines and actions; FULL=1 does so
+// among as many as are promised, which takes 40 GB of disk and half an hour.
 package main
 
 import (
@@ -127,11 +129,9 @@ func onlyLists(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	var t table
 	t.facts()
-	if err := lists(ctx, &t, dir); err != nil {
-		return err
-	}
-	t.print(os.Stdout, "make bench")
-	return nil
+	err = lists(ctx, &t, dir)
+	t.print(os.Stdout, "go run ./test/bench lists") // what there is, where the second store was not reached
+	return err
 }
 
 // onlyCollects measures nothing but collect calls.
