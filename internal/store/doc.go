@@ -20,6 +20,14 @@
 // few has a tenant, taken from a token or from a device's key: what belongs to
 // another tenant is not found, in the same words as what does not exist.
 //
+// # Lists
+//
+// A list's filter is a tree (package odata), of which a predicate is made and of
+// that SQL; a caller's values are parameters, always. The way to the rows is
+// chosen here and not by the database, which can't know how many rows a value
+// has (list_plan.go). A list that takes over two seconds is given up, and only
+// half of the connections may be busy with lists.
+//
 // # Writing to SQLite
 //
 // SQLite has one writer at a time, and what takes time is the flush, not the
