@@ -21,5 +21,9 @@
 // nothing but https is spoken, since each request carries a token. A failure
 // that the server reports is an [*Error].
 //
+// Lists are asked for in the words of OData ([Page]), one answer at a time or as a
+// whole: [Client.AllMachines] and [Client.AllActions] follow the server's links
+// from one answer to the next.
+//
 // A [Client] is safe for concurrent use.
 package client

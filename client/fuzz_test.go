@@ -23,3 +23,15 @@ func FuzzAnswerOfAServer(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLinkToTheNextPage(f *testing.F) {
+	for _, link := range []string{"https://host/api/machines?$filter=x&$skiptoken=a%2Bb", "?$skiptoken=", "%zz", "?a;b", "//evil/?%24skiptoken=x"} {
+		f.Add(link)
+	}
+	f.Fuzz(func(t *testing.T, link string) {
+		query, err := next("api/machines", link, url.Values{"$skiptoken": {"now"}})
+		if token := query.Get("$skiptoken"); err == nil && (token == "" || token == "now") {
+			t.Errorf("next(%q) leads nowhere: %v", link, query)
+		}
+	})
+}

@@ -229,8 +229,11 @@ func merge(example, real *yaml.Node) *yaml.Node {
 	if real.Kind == yaml.ScalarNode && example != nil && example.Kind == real.Kind && example.Tag == real.Tag && form(example.Value) == form(real.Value) {
 		merged.Value = example.Value
 	}
-	if len(real.Content) == 0 && real.Kind != yaml.ScalarNode {
+	switch {
+	case real.Kind != yaml.ScalarNode && len(real.Content) == 0:
 		merged.Style = yaml.FlowStyle
+	case form(merged.Value) == "<time>": // which some readers of YAML take for no text
+		merged.Style = yaml.SingleQuotedStyle
 	}
 	return merged
 }

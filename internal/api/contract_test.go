@@ -250,6 +250,15 @@ func (s *story) failures(book *contract.Book) {
 		"SignInUnauthorized": func() got {
 			return s.send(s.t, "POST", sign, "grant_type=client_credentials&client_id=x&client_secret=y&scope=z")
 		},
+		"SignInTooManyRequests": func() got {
+			guess := func() got {
+				return s.send(s.t, "POST", sign, "grant_type=client_credentials&client_id=guessed&client_secret=y&scope=z")
+			}
+			for range 10 {
+				guess()
+			}
+			return guess()
+		},
 		"SignInNoRoute":          func() got { return s.send(s.t, "GET", "/nosuch", "") },
 		"SignInMethodNotAllowed": func() got { return s.send(s.t, "DELETE", sign, "") },
 	} {

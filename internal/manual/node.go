@@ -106,10 +106,10 @@ func (v node) write(b *bytes.Buffer, line string) {
 		}
 		b.WriteString(line + "  ")
 	}
-	switch {
-	case v.n.Kind == yaml.MappingNode:
+	switch v.n.Kind {
+	case yaml.MappingNode:
 		begin, end = "{", "}"
-	case v.n.Kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		begin, end = "[", "]"
 	default:
 		b.Write(v.scalar())
