@@ -191,7 +191,7 @@ func TestThePageShowsEveryOperationWithoutScriptOrStyleOfItsOwn(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		`curl &#39;` + first + `/api/machines?$filter=healthStatus+eq+%27Active%27&#39;`, `-H &#34;Authorization: Bearer $TOKEN&#34;`, "&#34;requestorComment&#34;: &#34;Collect forensics due to alert 1234&#34;",
+		`curl &#39;` + first + `/api/machines?$filter=healthStatus&#43;eq&#43;%27Active%27&#39;`, `-H &#34;Authorization: Bearer $TOKEN&#34;`, "&#34;requestorComment&#34;: &#34;Collect forensics due to alert 1234&#34;",
 		`findbyip(ip=&#39;\&#39;&#39;192.0.2.40&#39;\&#39;&#39;`, "Needs <code>Machine.Read.All</code> or <code>Machine.ReadWrite.All</code>.",
 	} {
 		if !strings.Contains(page, text) {
