@@ -10,7 +10,8 @@ import (
 
 // Secret is a setting that must not be seen: it prints, logs and encodes as ***.
 // It comes from a variable or the file. A flag takes it only where the field's
-// tag has argv:"allowed", for a secret that serves once and only for a while.
+// tag has argv:"allowed": for one that serves once and only for a while, or a
+// setting that need not have a secret in it.
 type Secret string
 
 const (

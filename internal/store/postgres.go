@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -180,7 +181,33 @@ func bye(ctx context.Context, c *pgx.Conn) error {
 
 func migratePostgres(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) error {
 	db := stdlib.OpenDB(*patient(config))
-	return errors.Join(migrate(ctx, db, postgresDialect, log), db.Close())
+	err := fit(ctx, db)
+	if err == nil {
+		err = migrate(ctx, db, postgresDialect, log)
+	}
+	return errors.Join(err, db.Close())
+}
+
+// oldest is the oldest release of PostgreSQL that has all that is used here: it
+// ends the session of a node that is silent.
+const oldest = 14
+
+// fit says why a database can't be used.
+func fit(ctx context.Context, db *sql.DB) error {
+	var (
+		release  int
+		encoding string
+	)
+	err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')").Scan(&release, &encoding)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask for the server's release: %w", err)
+	case release < oldest:
+		return fmt.Errorf("its server is PostgreSQL %d; want %d or later", release, oldest)
+	case encoding != "UTF8":
+		return fmt.Errorf("its encoding is %s; make it anew with ENCODING 'UTF8' TEMPLATE template0", encoding)
+	}
+	return nil
 }
 
 // postgresRunner is the runner of pgx, which prepares a query the first time

@@ -90,6 +90,25 @@ func TestNewerSchemaOfPostgreSQLIsRefused(t *testing.T) {
 	}
 }
 
+func TestDatabaseOfAnotherEncodingIsRefused(t *testing.T) {
+	server, err := postgres.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, database, err := postgres.Create(server, "template0 ENCODING 'LATIN1' LOCALE 'C'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Drop(server, name); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := store.Open(t.Context(), store.Options{Database: database}); err == nil || !strings.Contains(err.Error(), "LATIN1") {
+		t.Errorf("Open() = %v, want it refused, with the encoding", err)
+	}
+}
+
 // TestPasswordIsNeverTold opens what can't be opened.
 func TestPasswordIsNeverTold(t *testing.T) {
 	const secret = "s3cr%ft-p4ss"
