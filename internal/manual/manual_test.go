@@ -193,6 +193,7 @@ func TestThePageShowsEveryOperationWithoutScriptOrStyleOfItsOwn(t *testing.T) {
 	for _, text := range []string{
 		`curl &#39;` + first + `/api/machines?$filter=healthStatus&#43;eq&#43;%27Active%27&#39;`, `-H &#34;Authorization: Bearer $TOKEN&#34;`, "&#34;requestorComment&#34;: &#34;Collect forensics due to alert 1234&#34;",
 		`findbyip(ip=&#39;\&#39;&#39;192.0.2.40&#39;\&#39;&#39;`, "Needs <code>Machine.Read.All</code> or <code>Machine.ReadWrite.All</code>.",
+		"Codes: <code>Forbidden</code>, <code>DisallowedOperation</code>.",
 	} {
 		if !strings.Contains(page, text) {
 			t.Errorf("the page does not have %s", text)

@@ -59,6 +59,7 @@ type answer struct {
 	Headers []row
 	Media   []string
 	Schema  template.HTML
+	Codes   []string // what error.code may be
 	Example string
 }
 
@@ -143,6 +144,7 @@ func (d *document) answer(status string, a node) answer {
 		shown.Media = append(shown.Media, media)
 		if s := content.get("schema"); s.is() {
 			shown.Schema = d.typeOf(s)
+			shown.Codes = words(s.get("properties", "error", "properties", "code", "enum"))
 		}
 		if example := content.get("example"); example.is() {
 			shown.Example = string(example.json())
