@@ -55,6 +55,19 @@ func (c *Contract) response(method string, u *url.URL, status int) (object, stri
 	return found, at, nil
 }
 
+// Codes are those that a failure of a request may have.
+func (c *Contract) Codes(method string, u *url.URL, status int) ([]string, error) {
+	node, _, err := c.response(method, u, status)
+	for _, key := range []string{"content", "application/json", "schema", "properties", "error", "properties", "code"} {
+		node = of(node[key])
+	}
+	var codes []string
+	for _, code := range list(node["enum"]) {
+		codes = append(codes, word(code))
+	}
+	return codes, err
+}
+
 // transport are headers that are HTTP's own business.
 var transport = map[string]bool{"Content-Type": true, "Content-Length": true, "Date": true, "Connection": true, "Transfer-Encoding": true}
 

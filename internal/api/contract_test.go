@@ -1,17 +1,20 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	described "swab/api"
 	"swab/api/contract"
+	"swab/internal/fault"
 	"swab/internal/limit"
 )
 
@@ -61,6 +64,29 @@ func TestTheDocumentNamesThePermissionThatIsAskedFor(t *testing.T) {
 		o, _ := c.Find(p.method, u)
 		if o == nil || strings.Join(o.Permissions(), ",") != p.required {
 			t.Errorf("%s %s: %+v, want %s", p.method, p.path, o, p.required)
+		}
+	}
+}
+
+func TestTheDocumentNamesEveryCodeAtItsStatus(t *testing.T) {
+	c, err := contract.Read(described.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range fault.Codes {
+		u, err := url.Parse(map[fault.Code]string{
+			fault.NoRoute: "/api/nosuch", fault.BadRange: "/packages/t/a.zip", fault.Precondition: "/packages/t/a.zip",
+		}[code])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.Path == "" {
+			u.Path = "/api/machines/x"
+		}
+		method := map[fault.Code]string{fault.MethodNotAllowed: "BREW", fault.UnsupportedMediaType: "PATCH"}[code]
+		codes, err := c.Codes(cmp.Or(method, "GET"), u, statuses[code])
+		if err != nil || !slices.Contains(codes, string(code)) {
+			t.Errorf("%s is not among the codes of %d: %v, %v", code, statuses[code], codes, err)
 		}
 	}
 }
