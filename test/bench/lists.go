@@ -101,7 +101,7 @@ func fill(ctx context.Context, s *store.Store, driver, source, series, collect s
 	defer db.Close()
 	now := time.Now().Unix() * 1e7
 	const deviceID = "'00000000000000000000000000000000' || (10000000 + %s)"
-	for _, statement := range []string{
+	statements := []string{
 		copyRows("devices", string(d.ID), fmt.Sprintf(series, machines), map[string]string{
 			"id": fmt.Sprintf(deviceID, "i"), "name": "'host' || i || '.example.org'", "host_name": "'host' || i",
 			"platform":   "CASE WHEN i % 10000 = 7 THEN 'SLES' WHEN i % 3 = 0 THEN 'Ubuntu' ELSE 'Debian' END",
@@ -111,16 +111,20 @@ func fill(ctx context.Context, s *store.Store, driver, source, series, collect s
 		}),
 		"INSERT INTO device_tags (tenant, tag, device) SELECT tenant, 'Finance', id FROM devices WHERE first_seen % 100000000 < 10000000",
 		fmt.Sprintf("INSERT INTO device_tags (tenant, tag, device) SELECT '%s', 'Rare', %s FROM %s x WHERE i %% 5000 = 1", listTenant, fmt.Sprintf(deviceID, "i"), fmt.Sprintf(series, machines)),
-		copyRows("actions", a.ID, fmt.Sprintf(series, machines*10), map[string]string{
+	}
+	// In parts: what is checked at a statement's end is in memory until then.
+	for part := range 10 {
+		numbers := fmt.Sprintf("(SELECT i + %d AS i FROM "+series+" y)", part*machines, machines)
+		statements = append(statements, copyRows("actions", a.ID, numbers, map[string]string{
 			"id": "'00000000-0000-7000-8000-0000' || (10000000 + i)", "device": fmt.Sprintf(deviceID, fmt.Sprintf("i %% %d", machines)),
 			"device_name": fmt.Sprintf("'host' || (i %% %d) || '.example.org'", machines),
 			"status":      fmt.Sprintf("CASE WHEN i >= %d THEN 'Pending' WHEN i < 5000 THEN 'TimeOut' WHEN i %% 20 = 0 THEN 'Failed' ELSE 'Succeeded' END", machines*10-machines/100),
 			"requestor":   "CASE WHEN i % 100000 = 7 THEN 'rare' ELSE 'app-' || (i % 20) END", "requestor_id": "'id-' || (i / 20 % 20)",
 			"external_id": "CASE WHEN i % 10 = 0 THEN 'case-' || (i / 100) ELSE '' END",
 			"created":     fmt.Sprintf("%d + i * 10000000", now-int64(machines)*1e8), "updated": fmt.Sprintf("%d + i * 10000000 + (i %% 600) * 10000000", now-int64(machines)*1e8),
-		}),
-		collect,
-	} {
+		}))
+	}
+	for _, statement := range append(statements, collect) {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%.200s: %w", statement, err)
 		}
