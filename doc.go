@@ -49,6 +49,7 @@
 //	internal/parse             readers of on-disk formats
 //	internal/wire              messages between device and server
 //	internal/audit             the Merkle log
+//	internal/odata             the query of a list: text to tree
 //	internal/origin            which base URL and which address a request came by
 //	internal/command           commands: flags, environment, file
 //	internal/limit             how many calls a caller may make
