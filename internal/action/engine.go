@@ -17,18 +17,13 @@ import (
 	"swab/internal/catalog"
 	"swab/internal/device"
 	"swab/internal/fault"
-	"swab/internal/odata"
 )
 
-// Devices is where the engine looks devices up.
+// Devices is where the engine finds devices; *fleet.Fleet satisfies it.
 type Devices interface {
-	// FindDevices returns the tenant's devices whose id, full name or host
-	// name is name.
-	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
-
-	// Devices returns the tenant's devices that q selects, the newest first where
-	// it does not say another order. What takes too long is fault.Unavailable.
-	Devices(ctx context.Context, tenant string, q odata.Query) (odata.Page[device.Device], error)
+	// Find returns the tenant's device that a name means, or fault.NotFound. It
+	// asks nobody's permission.
+	Find(ctx context.Context, tenant, name string) (device.Device, error)
 }
 
 // Log is the audit log as the engine reads it.
@@ -102,7 +97,7 @@ func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (devi
 	if err := e.guard().Permit(ctx, who, audit.ActCollect, audit.Clip(name), auth.CollectForensics); err != nil {
 		return device.Device{}, err
 	}
-	dev, err := e.find(ctx, who, name)
+	dev, err := e.Devices.Find(ctx, who.Tenant, name)
 	if err != nil {
 		return device.Device{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActCollect, Object: audit.Clip(name)}, "", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"swab/internal/device"
 	"swab/internal/evidence"
 	"swab/internal/fault"
+	"swab/internal/fleet"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/internal/wire"
@@ -82,7 +83,7 @@ func newWorld(t testing.TB) *world {
 	receiptPub, receiptKey, _ := ed25519.GenerateKey(rand.Reader)
 	w.log, w.receipt = logPub, receiptPub
 	w.Engine = &action.Engine{
-		Records: st, Devices: st, Log: st, Keys: keys{logKey, receiptKey}, Bus: w, Now: w.clock, Times: action.DefaultTimes(),
+		Records: st, Devices: &fleet.Fleet{Records: st, Now: w.clock, Logger: slog.New(slog.DiscardHandler)}, Log: st, Keys: keys{logKey, receiptKey}, Bus: w, Now: w.clock, Times: action.DefaultTimes(),
 		Logger: slog.New(slog.DiscardHandler), OnEnd: func(a action.Action) { w.ended = append(w.ended, a) },
 	}
 	must(t, st.CreateTenant(ctx, auth.Tenant{ID: tenant, Name: "default", Created: w.now},
@@ -263,7 +264,6 @@ func TestOperationsAreRefusedAndRecorded(t *testing.T) {
 		{"link to no package", func() error { _, err := w.Link(ctx, all, a.ID, there); return err }, fault.NotFound},
 		{"read without the permission", func() error { _, err := w.Get(ctx, caller(), a.ID); return err }, fault.Forbidden},
 		{"list without the permission", func() error { _, err := w.List(ctx, caller(), nil); return err }, fault.Forbidden},
-		{"machines without the permission", func() error { _, err := w.Machines(ctx, caller(), nil); return err }, fault.Forbidden},
 		{"partial without the permission", func() error { _, err := w.Partial(ctx, caller(auth.ReadAll), a.ID, 1); return err }, fault.Forbidden},
 		{"partial of no attempt", func() error { _, err := w.Partial(ctx, all, a.ID, 2); return err }, fault.NotFound},
 		{"log without the permission", func() error { _, err := w.ReadLog(ctx, caller(auth.ReadAll), 0, 0); return err }, fault.Forbidden},
@@ -294,12 +294,11 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	must(t, w.store.CreateTenant(t.Context(), auth.Tenant{ID: other.Tenant, Name: "other", Created: w.now},
 		audit.NewEntry(w.now, audit.Leaf{Act: audit.ActStart, Object: other.Tenant, Result: audit.Done}, audit.Hidden{})))
 	for name, err := range map[string]error{
-		"get":     second(w.Get(t.Context(), other, a.ID)),
-		"cancel":  second(w.Cancel(t.Context(), other, a.ID, said(""))),
-		"link":    second(w.Link(t.Context(), other, a.ID, there)),
-		"machine": second(w.Machine(t.Context(), other, string(w.dev.ID))),
-		"target":  second(w.Target(t.Context(), other, "web-1")),
-		"begun":   w.Begun(t.Context(), other.Tenant, w.dev.ID, wire.Begun{Action: wire.ActionID(a.ID), Attempt: 1}),
+		"get":    second(w.Get(t.Context(), other, a.ID)),
+		"cancel": second(w.Cancel(t.Context(), other, a.ID, said(""))),
+		"link":   second(w.Link(t.Context(), other, a.ID, there)),
+		"target": second(w.Target(t.Context(), other, "web-1")),
+		"begun":  w.Begun(t.Context(), other.Tenant, w.dev.ID, wire.Begun{Action: wire.ActionID(a.ID), Attempt: 1}),
 	} {
 		if !errors.Is(err, fault.NotFound) {
 			t.Errorf("%s of another tenant's: %v, want NotFound", name, err)

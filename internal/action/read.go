@@ -6,7 +6,6 @@ import (
 
 	"swab/internal/audit"
 	"swab/internal/auth"
-	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/odata"
 )
@@ -38,7 +37,7 @@ func (e *Engine) ListOf(ctx context.Context, who auth.Caller, name string, read 
 	if err := e.guard().Permit(ctx, who, audit.ActReadAction, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return odata.Page[Action]{}, err
 	}
-	dev, err := e.find(ctx, who, name)
+	dev, err := e.Devices.Find(ctx, who.Tenant, name)
 	if err != nil {
 		return odata.Page[Action]{}, err
 	}
@@ -49,28 +48,6 @@ func (e *Engine) ListOf(ctx context.Context, who auth.Caller, name string, read 
 	return e.Records.Actions(ctx, who.Tenant, of(dev.ID, q))
 }
 
-// Machine returns the device that a name means: its id, its full name or its
-// host name.
-func (e *Engine) Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
-		return device.Device{}, err
-	}
-	return e.find(ctx, who, name)
-}
-
-// Machines returns the tenant's devices that a query selects, the newest first
-// where it does not say another order; read is as for List.
-func (e *Engine) Machines(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error) {
-	if err := e.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
-		return odata.Page[device.Device]{}, err
-	}
-	q, err := read()
-	if err != nil {
-		return odata.Page[device.Device]{}, err
-	}
-	return e.Devices.Devices(ctx, who.Tenant, q)
-}
-
 // Disallowed refuses an action of Defender that is not done here. A device that
 // the caller can't see is not found, before anything else is said.
 func (e *Engine) Disallowed(ctx context.Context, who auth.Caller, name, what string) error {
@@ -78,30 +55,12 @@ func (e *Engine) Disallowed(ctx context.Context, who auth.Caller, name, what str
 	if err := e.guard().Permit(ctx, who, leaf.Act, leaf.Object, auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return err
 	}
-	dev, err := e.find(ctx, who, name)
+	dev, err := e.Devices.Find(ctx, who.Tenant, name)
 	if err == nil {
 		leaf.Device = string(dev.ID)
 		err = fault.DisallowedOperation.Errorf(nil, "The action %s is not done here: this server collects investigation packages and does nothing else to a machine", what)
 	}
 	return e.guard().Refuse(ctx, who, leaf, what, err)
-}
-
-func (e *Engine) find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if len(name) > 255 {
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))
-	}
-	found, err := e.Devices.FindDevices(ctx, who.Tenant, name)
-	if err != nil {
-		return device.Device{}, fmt.Errorf("find device: %w", err)
-	}
-	dev, ok, ambiguous := device.Resolve(name, found, e.now())
-	switch {
-	case ambiguous:
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found: the name fits several machines, name one by its id", audit.Clip(name))
-	case !ok:
-		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(name))
-	}
-	return dev, nil
 }
 
 // Link is the right to a link to the action's package: it returns the action if

@@ -46,9 +46,7 @@ type operations interface {
 	Get(ctx context.Context, who auth.Caller, id action.ID) (action.Action, error)
 	List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[action.Action], error)
 	ListOf(ctx context.Context, who auth.Caller, name string, read func() (odata.Query, error)) (odata.Page[action.Action], error)
-	Machine(ctx context.Context, who auth.Caller, name string) (device.Device, error)
 	Disallowed(ctx context.Context, who auth.Caller, name, what string) error
-	Machines(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error)
 	Link(ctx context.Context, who auth.Caller, id action.ID, there func(action.Action) error) (action.Action, error)
 	Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error
 	Partial(ctx context.Context, who auth.Caller, id action.ID, attempt int) (action.Action, error)

@@ -246,10 +246,10 @@ func decodedForm(s *story, r contract.Request) string {
 func (s *story) failures(book *contract.Book) {
 	machines := func(header ...string) got { return s.as(s.t, full, "GET", "/api/machines", "", header...) }
 	file := func(header ...string) got { return s.send(s.t, "GET", s.link(s.t, s.sealedAction()), "", header...) }
-	engine := s.api.Engine
+	fleet := s.api.Fleet
 	troubled := func(err error) got {
-		s.api.Engine = troubled{engine, func() error { return err }}
-		defer func() { s.api.Engine = engine }()
+		s.api.Fleet = troubled{fleet, func() error { return err }}
+		defer func() { s.api.Fleet = fleet }()
 		return machines()
 	}
 	sign := "/" + tenantID + "/oauth2/v2.0/token"

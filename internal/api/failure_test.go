@@ -16,19 +16,19 @@ import (
 	"swab/internal/odata"
 )
 
-// troubled is the engine with one operation that goes wrong.
+// troubled is the fleet with one operation that goes wrong.
 type troubled struct {
-	operations
+	devices
 	do func() error
 }
 
-func (o troubled) Machines(context.Context, auth.Caller, func() (odata.Query, error)) (odata.Page[device.Device], error) {
+func (o troubled) List(context.Context, auth.Caller, func() (odata.Query, error)) (odata.Page[device.Device], error) {
 	return odata.Page[device.Device]{}, o.do()
 }
 
 func TestOurOwnFailuresTellTheCallerNothingAndTheLogEverything(t *testing.T) {
 	in := install(t)
-	real := in.api.Engine
+	real := in.api.Fleet
 	for _, c := range []struct {
 		name, code string
 		status     int
@@ -38,7 +38,7 @@ func TestOurOwnFailuresTellTheCallerNothingAndTheLogEverything(t *testing.T) {
 		{"a panic", "InternalServerError", 500, func() error { panic("canary: index out of range") }},
 		{"a deadline", "ServiceUnavailable", 503, func() error { return errors.Join(errors.New("canary"), context.DeadlineExceeded) }},
 	} {
-		in.api.Engine = troubled{real, c.do}
+		in.api.Fleet = troubled{real, c.do}
 		g := in.as(t, full, "GET", "/api/machines", "")
 		if g.status != c.status || g.code(t) != c.code || strings.Contains(g.raw, "canary") {
 			t.Errorf("%s: %d %s", c.name, g.status, g.raw)
@@ -48,7 +48,7 @@ func TestOurOwnFailuresTellTheCallerNothingAndTheLogEverything(t *testing.T) {
 		}
 		in.log.text.Reset()
 	}
-	in.api.Engine = real
+	in.api.Fleet = real
 	if g := in.as(t, full, "GET", "/api/machines", ""); g.status != http.StatusOK {
 		t.Errorf("afterwards: %d %s", g.status, g.raw)
 	}

@@ -12,11 +12,14 @@ import (
 	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/fleet"
+	"swab/internal/odata"
 )
 
 // devices is what the API asks of the core about devices, what is collected
 // from them apart; *fleet.Fleet satisfies it, by the same rules as operations.
 type devices interface {
+	Get(ctx context.Context, who auth.Caller, name string) (device.Device, error)
+	List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error)
 	ByAddress(ctx context.Context, who auth.Caller, what func() (netip.Addr, time.Time, error)) ([]device.Device, error)
 	ByTag(ctx context.Context, who auth.Caller, what func() (tag string, begins bool, err error)) ([]device.Device, error)
 	Update(ctx context.Context, who auth.Caller, name string, read func() (fleet.Change, error)) (device.Device, error)

@@ -147,7 +147,7 @@ func install(t testing.TB) *installation {
 	wake := bus.NewLocal()
 	t.Cleanup(wake.Close)
 	in.engine = &action.Engine{
-		Records: in.store, Devices: in.store, Log: in.store, Keys: ring, Bus: wake, Now: in.now, Times: action.DefaultTimes(), Logger: log,
+		Records: in.store, Devices: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Log: in.store, Keys: ring, Bus: wake, Now: in.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	in.device = in.enrol(t, "wks-042.corp.example")
 	in.contract, err = contract.Read(described.Document())

@@ -58,7 +58,7 @@ func (a *API) machines(ctx context.Context, c *call) (reply, error) {
 	return list(ctx, a, c, machineList, a.listMachines(c))
 }
 
-func (a *API) listMachines(*call) lister[device.Device] { return a.Engine.Machines }
+func (a *API) listMachines(*call) lister[device.Device] { return a.Fleet.List }
 
 var machineList = listing[device.Device]{
 	set: "Machines", entity: &fleet.Entity,
@@ -66,7 +66,7 @@ var machineList = listing[device.Device]{
 }
 
 func (a *API) machine(ctx context.Context, c *call) (reply, error) {
-	d, err := a.Engine.Machine(ctx, c.who, c.path["machine"])
+	d, err := a.Fleet.Get(ctx, c.who, c.path["machine"])
 	if err != nil {
 		return reply{}, err
 	}

@@ -63,7 +63,7 @@ type availableAction struct {
 }
 
 func (a *API) availableActions(ctx context.Context, c *call) (reply, error) {
-	d, err := a.Engine.Machine(ctx, c.who, c.path["machine"])
+	d, err := a.Fleet.Get(ctx, c.who, c.path["machine"])
 	if err != nil {
 		return reply{}, err
 	}

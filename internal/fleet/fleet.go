@@ -17,6 +17,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // Records is where devices are kept; *store.Store satisfies it.
@@ -26,6 +27,10 @@ type Records interface {
 	// FindDevices returns the tenant's devices whose id, Entra id, full name or
 	// host name is name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
+
+	// Devices returns the tenant's devices that q selects, the newest first where
+	// it does not say another order.
+	Devices(ctx context.Context, tenant string, q odata.Query) (odata.Page[device.Device], error)
 
 	// DevicesAt returns the tenant's devices that told of an address at some
 	// time in an interval, both ends included, the one enrolled last first.
@@ -60,10 +65,32 @@ const (
 
 func (f *Fleet) guard() auth.Guard { return auth.Guard{Records: f.Records, Now: f.Now} }
 
+// Get returns the device that a name means: its id, its Entra id, its full name
+// or its host name.
+func (f *Fleet) Get(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return device.Device{}, err
+	}
+	return f.Find(ctx, who.Tenant, name)
+}
+
+// List returns the tenant's devices that a query selects, the newest first where
+// it does not say another order. read reads the query: an error of it is the
+// caller's, and told only to those who may look.
+func (f *Fleet) List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error) {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+		return odata.Page[device.Device]{}, err
+	}
+	q, err := read()
+	if err != nil {
+		return odata.Page[device.Device]{}, err
+	}
+	return f.Records.Devices(ctx, who.Tenant, q)
+}
+
 // ByAddress returns the devices that told of an address within 15 minutes of a
 // moment, which must be one of the last 30 days; one still to come is no
-// mistake. what reads the address and the moment: an error of it is the
-// caller's, and told only to those who may look.
+// mistake. what reads the address and the moment, as for List.
 func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (netip.Addr, time.Time, error)) ([]device.Device, error) {
 	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err
@@ -79,7 +106,7 @@ func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (net
 }
 
 // ByTag returns the devices that have a tag, or one that begins with it. what
-// reads which, as for ByAddress.
+// reads which, as for List.
 func (f *Fleet) ByTag(ctx context.Context, who auth.Caller, what func() (tag string, begins bool, err error)) ([]device.Device, error) {
 	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ import (
 	"swab/internal/bus"
 	"swab/internal/catalog"
 	"swab/internal/evidence"
+	"swab/internal/fleet"
 	"swab/internal/keys"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
@@ -33,7 +34,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(clientEnv); addr != "" {
-		if err := fleet(addr); err != nil {
+		if err := crowd(addr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -167,7 +168,7 @@ func newHouse(t testing.TB, changes ...change) *house {
 	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
 	h.waker.Store(h.bus)
 	h.engine = &action.Engine{
-		Records: h.store, Devices: h.store, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
+		Records: h.store, Devices: &fleet.Fleet{Records: h.store, Now: h.now, Logger: log}, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	if o.Engine == nil {
 		o.Engine = h.engine

@@ -285,9 +285,9 @@ func (d *dripping) Write(p []byte) (int, error) {
 // the server's address.
 const clientEnv = "SWAB_TEST_FLEET"
 
-// fleet opens a channel for each pass on stdin, says when all are there, and
+// crowd opens a channel for each pass on stdin, says when all are there, and
 // holds them until stdin ends.
-func fleet(addr string) error {
+func crowd(addr string) error {
 	in := bufio.NewReader(os.Stdin)
 	var cert []byte
 	var passes []pass

@@ -206,7 +206,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
-		Records: s.store, Devices: s.store, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
+		Records: s.store, Devices: s.fleet, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
 		OnEnd: func(a action.Action) {
 			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
 			if a.Status != action.Cancelled {
