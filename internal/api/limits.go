@@ -76,8 +76,6 @@ var limits = []limited{
 	{"POST api/admin/v1/tenants", "createTenant", usual},
 	{"POST api/admin/v1/tenants/{tenant}/revoke", "revokeTenant", usual},
 	{"POST api/admin/v1/devices/{device}/revoke", "revokeDevice", usual},
-	{"GET api/admin/v1/keys/access-tokens", "listTokenKeys", usual},
-	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateTokenKey", usual},
 	{"GET api/admin/v1/keys/access-tokens", "listKeys", usual},
 	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateKey", usual},
 }

@@ -36,7 +36,7 @@ func (in *installation) limited(set map[string]limit.Figures) {
 }
 
 func TestEveryRouteThatNeedsATokenHasALimitOfItsOwnName(t *testing.T) {
-	byRoute, names := limitsOf(nil), map[string]limit.Figures{}
+	byRoute, names, routes := limitsOf(nil), map[string]limit.Figures{}, map[string]string{}
 	for _, rt := range New(Config{}).routes {
 		l, ok := byRoute[rt.method+" "+rt.pattern]
 		if ok == rt.open || !rt.open && (l.Off() || l.name == "") {
@@ -47,7 +47,10 @@ func TestEveryRouteThatNeedsATokenHasALimitOfItsOwnName(t *testing.T) {
 		if f, twice := names[l.name]; twice && f != l.Figures || l.Check() != nil {
 			t.Errorf("%+v has other figures besides, or %v", l, l.Check())
 		}
-		names[l.name] = l.Figures
+		if first, twice := routes[l.route]; twice {
+			t.Errorf("%s is named twice, %s and %s: settings of one of them would do nothing", l.route, first, l.name)
+		}
+		names[l.name], routes[l.route] = l.Figures, l.name
 	}
 }
 
