@@ -18,6 +18,11 @@ const DirectoryAge = time.Second
 // remembers at once. Beyond, it begins anew: each costs one look-up a second.
 const maxRemembered = 4096
 
+// maxAppID bounds the ids that are looked for, in bytes; those of applications
+// are GUIDs. Without it, whoever asks for tokens in the name of long ids would
+// fill the memory with them.
+const maxAppID = 64
+
 // people is where tenants and applications are kept; *store.Store satisfies it.
 type people interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
@@ -97,6 +102,9 @@ func (d *Directory) Tenant(ctx context.Context, name string) (Tenant, error) {
 
 // App finds an application of a tenant, by their ids, or is fault.NotFound.
 func (d *Directory) App(ctx context.Context, tenant, id string) (App, error) {
+	if len(id) > maxAppID {
+		return App{}, fault.NotFound.Errorf(nil, "There is no such application")
+	}
 	if _, err := d.Tenant(ctx, tenant); err != nil {
 		return App{}, err
 	}

@@ -109,3 +109,15 @@ func TestADirectoryRemembersWithinItsBound(t *testing.T) {
 		t.Errorf("remembers %d applications, bound is %d", n, maxRemembered)
 	}
 }
+
+// Whoever asks for a token sends what id he likes, as long as a form may be: none
+// of them is kept.
+func TestADirectoryRemembersNoLongID(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.tokens.Directory.App(t.Context(), tenant, strings.Repeat("a", maxAppID+1)); !errors.Is(err, fault.NotFound) {
+		t.Errorf("a long id: %v", err)
+	}
+	if n := len(f.tokens.Directory.apps); n != 0 {
+		t.Errorf("remembers %d applications, want none", n)
+	}
+}
