@@ -146,9 +146,13 @@ func TestForgedPagesAreRefused(t *testing.T) {
 	if g := in.as(t, reader, "GET", next.RequestURI(), ""); g.status != http.StatusOK || len(g.column("id")) != 1 {
 		t.Errorf("the page itself: %d %s", g.status, g.raw)
 	}
+	other := "A"
+	if strings.HasPrefix(token, other) {
+		other = "B"
+	}
 	for _, path := range []string{
 		"/api/machineactions?$skiptoken=" + token, "/api/machineactions?$orderby=status+desc&$skiptoken=" + token, "/api/machines?$orderby=computerDnsName&$skiptoken=" + token,
-		"/api/machineactions?$orderby=status&$skiptoken=" + token + "A", "/api/machineactions?$orderby=status&$skiptoken=A" + token[1:], "/api/machineactions?$orderby=status&$skiptoken=" + token[:20],
+		"/api/machineactions?$orderby=status&$skiptoken=" + token + "A", "/api/machineactions?$orderby=status&$skiptoken=" + other + token[1:], "/api/machineactions?$orderby=status&$skiptoken=" + token[:20],
 		"/api/machineactions?$orderby=status&$skiptoken=10", "/api/machineactions?$orderby=status&$skiptoken='%20OR%201=1%20--",
 	} {
 		if g := in.as(t, reader, "GET", path, ""); g.status != http.StatusBadRequest || g.code(t) != "ODataError" || !strings.Contains(g.message(), "$skiptoken") {
