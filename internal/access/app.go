@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 	"strings"
 	"time"
@@ -255,7 +256,13 @@ func (r *Register) ableTo(app auth.App) bool {
 	valid := func(until time.Time) bool { return until.IsZero() || now.Before(until) }
 	return administers(app) && !app.Revoked &&
 		(slices.ContainsFunc(app.Secrets, func(s auth.Secret) bool { return valid(s.Expires) }) ||
-			slices.ContainsFunc(app.Certificates, func(c auth.Certificate) bool { return valid(c.Expires) }))
+			slices.ContainsFunc(app.Certificates, func(c auth.Certificate) bool { return valid(c.Expires) && begun(c, now) }))
+}
+
+// begun says whether a certificate is valid already: it may be registered before.
+func begun(c auth.Certificate, now time.Time) bool {
+	cert, err := x509.ParseCertificate(c.DER)
+	return err == nil && !now.Before(cert.NotBefore)
 }
 
 // add is change for what comes with a body: it is read when the application is

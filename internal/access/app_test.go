@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -136,6 +137,18 @@ func TestLastAdministratorStays(t *testing.T) {
 	stays("revoke the last", err)
 	_, err = r.RemoveSecret(t.Context(), admin, first.ID, first.Secrets[0].ID)
 	stays("remove its last secret", err)
+
+	// One that is good from tomorrow lets nobody in today.
+	future := certificate(t, p256(t), noon.Add(48*time.Hour), func(c *x509.Certificate) { c.NotBefore = noon.Add(24 * time.Hour) })
+	soon, err := r.AddCertificate(t.Context(), admin, first.ID, as(access.NewCertificate{Data: future}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.RemoveSecret(t.Context(), admin, first.ID, first.Secrets[0].ID)
+	stays("remove its last secret, with a certificate that is not valid yet", err)
+	if _, err := r.RemoveCertificate(t.Context(), admin, first.ID, soon.ID); err != nil {
+		t.Error(err)
+	}
 
 	// A second credential makes the first one free, and no more.
 	second, err := r.AddSecret(t.Context(), admin, first.ID, as(access.NewSecret{Expires: noon.Add(time.Hour)}))
