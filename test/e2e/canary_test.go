@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +22,12 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
 	"swab/client"
+	"swab/internal/agent/state"
+	"swab/test/installation"
 )
 
 // secrets are what nobody may read by a side door, each by what it is.
@@ -42,7 +50,7 @@ func (s secrets) leaks(text []byte) (found []string) {
 }
 
 // The secrets of an installation are searched for in what it says: answers good
-// and bad, its log, its metrics, the audit log, and the agent's log.
+// and bad, its log, its metrics, the audit log, a package, and the agent's log.
 func TestNoSecretIsSaidTwice(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -73,6 +81,14 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 	}
 	a := succeed(t, c, device)
 	access := signIn(t, cred)
+	known["access token"] = access
+	link, err := c.PackageURI(t.Context(), a.ID)
+	must(t, err)
+	signed, err := url.Parse(link)
+	must(t, err)
+	if known["link signature"] = signed.Query().Get("s"); len(known["link signature"]) < 32 {
+		t.Fatalf("the link %s has no signature", link)
+	}
 
 	said := map[string][]byte{}
 	ask := func(method, path, bearer, body string) (int, []byte) {
@@ -117,6 +133,7 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 		}
 		said["swab "+strings.Join(args, " ")] = []byte(out)
 	}
+	said["the package"] = unpacked(t, c, link)
 	must(t, in.Agents["a"].Await(within(t, 30*time.Second), "revoked"))
 	must(t, in.Server.Stop())
 	for _, log := range []string{"server.log", "agent-a.log"} {
@@ -127,6 +144,12 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 		}
 		said[log] = text
 	}
+	identity, err := state.ReadIdentity(in.State("a"))
+	must(t, err)
+	known["device key"] = string(identity.Seed)
+	for what, value := range keptSecrets(t, in) {
+		known[what] = value
+	}
 	for where, text := range said {
 		if found := known.leaks(text); len(found) > 0 {
 			t.Errorf("%.60s holds %v", where, found)
@@ -135,6 +158,56 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 	if found := known.leaks([]byte("x" + base64.RawURLEncoding.EncodeToString([]byte(app.ClientSecret)))); len(found) != 1 {
 		t.Error("the search finds no secret")
 	}
+}
+
+// keptSecrets are what the database keeps in the place of secrets: hashes, and
+// keys that are sealed.
+func keptSecrets(t *testing.T, in *installation.Installation) secrets {
+	t.Helper()
+	driver, source := "sqlite", filepath.Join(in.Data, "swab.db")
+	if in.Database != "" {
+		driver, source = "pgx", in.Database
+	}
+	db, err := sql.Open(driver, source)
+	must(t, err)
+	defer db.Close()
+	kept := secrets{}
+	for what, query := range map[string]string{
+		"hash of a client secret":     "SELECT hash FROM app_secrets",
+		"hash of an enrolment token":  "SELECT hash FROM enrollments",
+		"sealed half of a server key": "SELECT sealed FROM server_keys WHERE sealed IS NOT NULL",
+	} {
+		rows, err := db.QueryContext(t.Context(), query)
+		must(t, err)
+		for n := 1; rows.Next(); n++ {
+			var value []byte
+			must(t, rows.Scan(&value))
+			kept[fmt.Sprintf("%s, no. %d", what, n)] = string(value)
+		}
+		must(t, errors.Join(rows.Err(), rows.Close()))
+		if len(kept) == 0 {
+			t.Errorf("%s: the database has none", what)
+		}
+	}
+	return kept
+}
+
+// unpacked is all that a package and its receipt hold.
+func unpacked(t *testing.T, c *client.Client, link string) []byte {
+	t.Helper()
+	var file, all bytes.Buffer
+	got, err := c.DownloadURI(t.Context(), link, &file)
+	must(t, err)
+	all.Write(got.Receipt)
+	r, err := zip.NewReader(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	must(t, err)
+	for _, f := range r.File {
+		e, err := f.Open()
+		must(t, err)
+		_, err = io.Copy(&all, e)
+		must(t, errors.Join(err, e.Close()))
+	}
+	return all.Bytes()
 }
 
 // signIn gets an access token by the bootstrap secret.
