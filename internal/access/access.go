@@ -128,13 +128,17 @@ const MaxName = 200
 // title refuses a name that can't be kept and shown.
 func title(what, name string, needed bool) error {
 	switch {
-	case needed && name == "":
+	case needed && strings.TrimSpace(name) == "":
 		return fault.MissingParameter.Errorf(nil, "%s is missing", what)
-	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxName || strings.ContainsFunc(name, unicode.IsControl):
-		return fault.InvalidInput.Errorf(nil, "%s has over %d characters, or control characters", what, MaxName)
+	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxName || strings.ContainsFunc(name, unseen):
+		return fault.InvalidInput.Errorf(nil, "%s has over %d characters, or some that can't be seen", what, MaxName)
 	}
 	return nil
 }
+
+// unseen says whether a character is none that people see, or changes how they
+// see others, such as one that turns the direction of writing.
+func unseen(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // firmFor bounds a write that no longer hangs on its caller.
 const firmFor = 30 * time.Second

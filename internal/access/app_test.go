@@ -208,6 +208,8 @@ func TestWhatIsAskedForIsBounded(t *testing.T) {
 		"no name":                {app(access.NewApp{}), fault.MissingParameter},
 		"a name too long":        {app(access.NewApp{Name: long}), fault.InvalidInput},
 		"a name with a control":  {app(access.NewApp{Name: "a\x1bb"}), fault.InvalidInput},
+		"a name that turns":      {app(access.NewApp{Name: "a\u202eb"}), fault.InvalidInput},
+		"a name of blanks":       {app(access.NewApp{Name: "  "}), fault.MissingParameter},
 		"a role of users":        {app(access.NewApp{Name: "x", Roles: []string{"Machine.Read"}}), fault.InvalidInput},
 		"a role in another case": {app(access.NewApp{Name: "x", Roles: []string{"swab.administer"}}), fault.InvalidInput},
 		"a secret of the past":   {secret(access.NewSecret{Expires: noon}), fault.InvalidInput},

@@ -26,7 +26,7 @@ func (s *Issuer) client(c *call, form form) (auth.App, auth.Proof, error) {
 		app, err := s.byAssertion(c, form)
 		return app, auth.ByCertificate, err
 	case basic:
-		if other := form["client_id"]; other != "" && other != id || form["client_secret"] != "" && form["client_secret"] != secret {
+		if other := form["client_id"]; other != "" && !strings.EqualFold(other, id) || form["client_secret"] != "" && form["client_secret"] != secret {
 			return auth.App{}, "", invalidRequest(900144, "The Authorization header and the body name different clients; send the credentials in one of them")
 		}
 	default:

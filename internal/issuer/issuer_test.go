@@ -226,6 +226,7 @@ func TestRefusalsHaveTheFormOfRFC6749(t *testing.T) {
 		{"OIDC scopes alone", "POST", tokenPath, with("scope", "openid profile"), formHeader, 400, "invalid_scope", 70011},
 		{"a device's audience", "POST", tokenPath, with("scope", "swab:device/.default"), formHeader, 400, "invalid_scope", 70011},
 		{"JSON body", "POST", tokenPath, `{"grant_type":"client_credentials"}`, http.Header{"Content-Type": {"application/json"}}, 400, "invalid_request", 900144},
+		{"a parameter encoded wrongly", "POST", tokenPath, good() + "&resource=%zz", formHeader, 400, "invalid_request", 900144},
 		{"body not a form", "POST", tokenPath, "%zz", formHeader, 400, "invalid_request", 900144},
 		{"parameter twice", "POST", tokenPath, good("client_secret", "other"), formHeader, 400, "invalid_request", 900144},
 		{"huge body", "POST", tokenPath, good("x", strings.Repeat("y", maxForm)), formHeader, 400, "invalid_request", 900144},
@@ -297,6 +298,19 @@ func TestAStoreThatFailsIsA503InTheSameForm(t *testing.T) {
 	}
 	if w.Code != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" || w.Header().Get("Retry-After") != "5" || strings.Contains(got.Description, "sql") {
 		t.Errorf("%d %+v %v", w.Code, got, w.Header())
+	}
+}
+
+func TestWhatIsNotReadMayBeWrittenAnyhow(t *testing.T) {
+	in := install(t)
+	for _, more := range []string{"&x-client-sku=a;b", "&telemetry=100%&%zz=1", "&&=&", "&x=1&x=2"} {
+		if status, _, got := in.ask(t, "POST", tokenPath, good()+more, formHeader); status != http.StatusOK {
+			t.Errorf("%s: %d %v", more, status, got)
+		}
+	}
+	basic := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(strings.ToUpper(clientID)+":"+secret))}}
+	if status, _, got := in.ask(t, "POST", tokenPath, good(), basic); status != http.StatusOK {
+		t.Errorf("the id in capitals by Basic, and in the body: %d %v", status, got)
 	}
 }
 

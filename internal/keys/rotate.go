@@ -107,9 +107,18 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if since := now.Sub(r.asked); since >= 0 && since < refreshEvery {
 		return nil
 	}
-	r.asked = now
-	return r.reload(ctx)
+	// Whoever sent the token may go away: the look is for all who come after.
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), refreshFor)
+	defer done()
+	err := r.reload(ctx)
+	if err == nil {
+		r.asked = now
+	}
+	return err
 }
+
+// refreshFor bounds one look.
+const refreshFor = 5 * time.Second
 
 func (r *Ring) reload(ctx context.Context) error {
 	records, err := r.store.Keys(ctx)
