@@ -152,6 +152,8 @@ func (e *Engine) plan(dev device.Device, r Request) (catalog.Plan, error) {
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "Comment has over %d characters or is not UTF-8", MaxComment)
 	case len(r.ExternalID) > 1024:
 		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "ExternalId has over 1024 bytes")
+	case strings.ContainsRune(r.ExternalID, 0): // lists are sorted by it, and databases sort NUL each in its way
+		return catalog.Plan{}, fault.InvalidRequestBody.Errorf(nil, "ExternalId has the character NUL")
 	}
 	profile := r.Profile
 	if profile == "" {

@@ -117,6 +117,7 @@ func TestBodiesOfACollect(t *testing.T) {
 		{"NaN", `{"Comment":NaN}`, "", "InvalidRequestBody"},
 		{"profile a number", `{"Comment":"x","Profile":1}`, "", "InvalidRequestBody"},
 		{"external id a boolean", `{"Comment":"x","ExternalId":true}`, "", "InvalidRequestBody"},
+		{"NUL in the external id", `{"Comment":"x","ExternalId":"a\u0000"}`, "", "InvalidRequestBody"},
 		{"invalid UTF-8", "{\"Comment\":\"\xff\"}", "", "InvalidRequestBody"},
 		{"invalid UTF-8 elsewhere", "{\"Comment\":\"x\",\"y\":\"\xc3(\"}", "", "InvalidRequestBody"},
 		{"half a surrogate pair", `{"Comment":"\ud800"}`, "", "InvalidRequestBody"},

@@ -111,6 +111,9 @@ func (a *API) findByTag(ctx context.Context, c *call) (reply, error) {
 // tags adds or removes a tag of a machine.
 func (a *API) tags(ctx context.Context, c *call) (reply, error) {
 	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], func() (fleet.Change, error) {
+		if err := c.plain(); err != nil {
+			return fleet.Change{}, err
+		}
 		body, err := c.properties(false, "Value", "Action")
 		if err != nil {
 			return fleet.Change{}, err

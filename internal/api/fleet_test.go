@@ -98,6 +98,7 @@ func TestTagsAreAddedAndRemoved(t *testing.T) {
 		{"a long tag", path, `{"Value":"` + strings.Repeat("ä", 201) + `","Action":"Add"}`, 400, "InvalidInput", "200"},
 		{"a control character", path, `{"Value":"a\u0007b","Action":"Add"}`, 400, "InvalidInput", "control"},
 		{"blanks at the end", path, `{"Value":"a ","Action":"Add"}`, 400, "InvalidInput", "blanks"},
+		{"an option of lists", path + "?$top=1", `{"Value":"x","Action":"Add"}`, 400, "ODataError", "$top"},
 		{"no such machine, before the body", "/api/machines/nowhere/tags", `[`, 404, "ResourceNotFound", "Machine nowhere was not found"},
 	})
 }

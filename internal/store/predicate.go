@@ -257,8 +257,7 @@ func (c column) text(e *odata.Text, o odata.Operand) pred {
 			l = c.leaf(o.Func, "@ >= ?", e.Value)
 		}
 	case odata.EndsWith:
-		n := len([]rune(e.Value))
-		l = c.leaf(o.Func, "length(@) >= ? AND substr(@, length(@) - ? + 1) = ?", n, n, e.Value)
+		l = c.leaf(o.Func, "replace("+withEnd+", ?, '') <> "+withEnd, strings.ReplaceAll(e.Value, "#", "0#")+"1#")
 		l.indexed, l.covered = false, false
 	case odata.Contains:
 		l = c.leaf(o.Func, "replace(@, ?, '') <> @", e.Value)
@@ -267,6 +266,12 @@ func (c column) text(e *odata.Text, o odata.Operand) pred {
 	l.ordered = false
 	return l
 }
+
+// withEnd is a text with a mark, 1#, that stands at its end and nowhere in it: each
+// # of its own has a 0 before it. Characters can't be counted from the end: to
+// SQLite a text ends at its first NUL then, and PostgreSQL holds some characters
+// as two.
+const withEnd = "(replace(@, '#', '0#') || '1#')"
 
 // beginsAfter is the least text that comes after all which begin with prefix; "" if
 // there is none.

@@ -22,7 +22,8 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 // texts are values of which some are parts of others, and some mean something
 // in SQL.
-var texts = []string{"", "a", "A", "ab", "a%b", "a_b", "a'b", `a\b`, "zü", "zürich", "\U0010FFFE", "aab", "ba", "B", "a\uD7FFx"}
+var texts = []string{"", "a", "A", "ab", "a%b", "a_b", "a'b", `a\b`, "zü", "zürich", "\U0010FFFE", "aab", "ba", "B", "a\uD7FFx",
+	"\U0010FFFF", "a\U0010FFFF", "a\U0010FFFFb", "#", "a#", "0#", "1#a"}
 
 // crowd fills a tenant with random devices and actions.
 func crowd(t *testing.T, s *store.Store, r *rand.Rand) (tenant string, devices []device.Device, actions []action.Action) {
