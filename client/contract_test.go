@@ -100,7 +100,7 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 var without = map[string]string{
 	"getTokenV1": "v2 serves", "getMetadata": "the token endpoint is known", "getMetadataV1": "the token endpoint is known",
 	"getSigningKeys": "the server checks tokens", "getSigningKeysV1": "the server checks tokens", "discoverInstance": "the authority is given",
-	"listAlerts": "nothing is there", "getExposureScore": "nothing is there",
+	"listAlerts": "nothing is there", "countAlerts": "nothing is there", "getExposureScore": "nothing is there",
 	"isolate": "it does nothing", "unisolate": "it does nothing", "restrictCodeExecution": "it does nothing", "unrestrictCodeExecution": "it does nothing",
 	"runAntiVirusScan": "it does nothing", "offboard": "it does nothing", "StopAndQuarantineFile": "it does nothing", "runliveresponse": "it does nothing",
 	"startInvestigation": "it does nothing",

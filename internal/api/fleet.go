@@ -82,30 +82,43 @@ func (a *API) findByTag(ctx context.Context, c *call) (reply, error) {
 		if err := c.plain(); err != nil {
 			return "", false, err
 		}
-		query, err := url.ParseQuery(c.r.URL.RawQuery)
+		return tagAsked(c.r.URL.RawQuery)
+	})
+	return c.machines(found, a.Now()), err
+}
+
+// tagAsked reads the query of findbytag. As in that of a list, a ; in it is a
+// character like others, names are known in any case, and none may come twice.
+func tagAsked(query string) (tag string, begins bool, err error) {
+	given := map[string]string{}
+	for part := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		if name = strings.ToLower(name); err == nil && name != "tag" && name != "usestartswithfilter" {
+			continue
+		}
+		if err == nil {
+			value, err = url.QueryUnescape(value)
+		}
 		if err != nil {
 			return "", false, fault.InvalidInput.Errorf(err, "The query is not percent-encoded rightly")
 		}
-		for name, values := range query {
-			switch strings.ToLower(name) {
-			case "tag":
-				tag = values[0]
-			case "usestartswithfilter":
-				switch strings.ToLower(values[0]) {
-				case "true":
-					begins = true
-				case "false", "":
-				default:
-					return "", false, fault.InvalidInput.Errorf(nil, "useStartsWithFilter is true or false, not '%s'", clip(values[0]))
-				}
-			}
+		if _, twice := given[name]; twice {
+			return "", false, fault.InvalidInput.Errorf(nil, "The parameter %s stands in the query twice", name)
 		}
-		if tag == "" {
-			err = fault.MissingParameter.Errorf(nil, "The parameter tag is missing")
-		}
-		return tag, begins, err
-	})
-	return c.machines(found, a.Now()), err
+		given[name] = value
+	}
+	switch said := given["usestartswithfilter"]; strings.ToLower(said) {
+	case "true":
+		begins = true
+	case "false", "":
+	default:
+		return "", false, fault.InvalidInput.Errorf(nil, "useStartsWithFilter is true or false, not '%s'", clip(said))
+	}
+	if given["tag"] == "" {
+		return "", false, fault.MissingParameter.Errorf(nil, "The parameter tag is missing")
+	}
+	return given["tag"], begins, nil
 }
 
 // tags adds or removes a tag of a machine.

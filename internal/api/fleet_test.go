@@ -239,6 +239,7 @@ func TestMachinesAreFoundByTag(t *testing.T) {
 		{"tag=La&useStartsWithFilter=true", []string{id}},
 		{"Tag=L&usestartswithfilter=True", []string{id}},
 		{"tag=%25&useStartsWithFilter=true", []string{}},
+		{"tag=a;b&x=%zz", []string{}},
 	} {
 		g := in.as(t, reader, "GET", "/api/machines/findbytag?"+test.query, "")
 		if diff := cmp.Diff(test.want, g.ids(t)); diff != "" {
@@ -246,6 +247,7 @@ func TestMachinesAreFoundByTag(t *testing.T) {
 		}
 	}
 	in.refuses(t, "GET", []refused{
+		{"two tags", "/api/machines/findbytag?tag=x&Tag=y", "", 400, "InvalidInput", "twice"},
 		{"no tag", "/api/machines/findbytag", "", 400, "MissingRequiredParameter", "tag"},
 		{"neither true nor false", "/api/machines/findbytag?tag=x&useStartsWithFilter=1", "", 400, "InvalidInput", "true or false"},
 		{"an option of lists", "/api/machines/findbytag?tag=x&$top=1", "", 400, "ODataError", "$top"},
@@ -258,6 +260,7 @@ func TestWhatClientsAskAroundIt(t *testing.T) {
 		"/api/alerts?$top=1": `{"@odata.context":"` + in.URL + `/api/$metadata#Alerts","value":[]}`,
 		"/api/v1.0/alerts?$filter=nonsense(&$expand=evidence&x": `{"@odata.context":"` + in.URL + `/api/v1.0/$metadata#Alerts","value":[]}`,
 		"/api/alerts?$count=true":                               `{"@odata.context":"` + in.URL + `/api/$metadata#Alerts","@odata.count":0,"value":[]}`,
+		"/api/alerts/$count?$filter=status+ne+'Resolved'":       "0",
 		"/api/machines/wks-042/availablemachineactions": `{"@odata.context":"` + in.URL + `/api/$metadata#Collection(microsoft.windowsDefenderATP.api.AvailableMachineAction)",` +
 			`"value":[{"action":"CollectInvestigationPackage","isAvailable":true}]}`,
 	} {

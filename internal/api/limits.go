@@ -46,6 +46,7 @@ var limits = []limited{
 	{"GET api/machineactions/{action}/getPackageUri", "getPackageUri", limit.Figures{Minute: 2, Hour: 120}},
 
 	{"GET api/alerts", "listAlerts", usual},
+	{"GET api/alerts/$count", "listAlerts", usual},
 	{"GET api/exposureScore", "getExposureScore", usual},
 
 	{"POST api/machines/{machine}/isolate", "isolate", usual},

@@ -70,9 +70,9 @@ func TestEveryRouteIsLimited(t *testing.T) {
 			continue
 		}
 		path := "/" + braces.ReplaceAllStringFunc(rt.pattern, func(s string) string { return cmp.Or(sample[strings.Trim(s, "{}")], "x") })
-		for i := range 3 {
+		for range 3 {
 			g := in.as(t, nobody, rt.method, path, "")
-			if g.status == http.StatusOK && i == 0 {
+			if slices.Contains(anyone, rt.pattern) {
 				break // it needs no permission
 			}
 			if g.status != http.StatusForbidden {

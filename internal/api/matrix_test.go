@@ -49,6 +49,7 @@ var matrix = map[string]asked{
 	"POST api/machineactions/{action}/cancel":                   {body: `{"Comment":"x"}`, own: 400}, // it has ended
 	"GET api/machineactions/{action}/getPackageUri":             {own: 200},
 	"GET api/alerts":                                            {own: 200},
+	"GET api/alerts/$count":                                     {own: 200},
 	"GET api/exposureScore":                                     {own: 200},
 	"GET api/swab/v1/audit":                                     {own: 200},
 	"GET api/swab/v1/actions/{action}/attempts/{attempt}":       {own: 404}, // its attempt did not die

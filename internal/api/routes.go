@@ -44,6 +44,7 @@ func (a *API) table() []route {
 		{"GET", "api/machineactions/{action}/getPackageUri", false, answer(a.packageURI)},
 
 		{"GET", "api/alerts", false, answer(a.alerts)},
+		{"GET", "api/alerts/$count", false, a.countAlerts},
 		{"GET", "api/exposureScore", false, answer(a.exposureScore)},
 
 		{"GET", "api/swab/v1/audit", false, answer(a.audit)},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"time"
 
@@ -45,6 +46,15 @@ func (a *API) alerts(_ context.Context, c *call) (reply, error) {
 		return nil
 	})
 	return reply{body: list}, nil
+}
+
+// countAlerts answers with their number, as text.
+func (a *API) countAlerts(ctx context.Context, c *call) error {
+	if err := c.counted(ctx, nil); err != nil {
+		return err
+	}
+	writeJSON(c.w, http.StatusOK, "text/plain; charset=utf-8", []byte("0"))
+	return nil
 }
 
 // exposureScore is a number that nobody has worked out.
