@@ -14,8 +14,11 @@ import (
 
 	described "swab/api"
 	"swab/api/contract"
+	"swab/internal/action"
 	"swab/internal/fault"
+	"swab/internal/fleet"
 	"swab/internal/limit"
+	"swab/internal/odata"
 )
 
 // What the document says of the API is what the API does: every answer of this
@@ -64,6 +67,20 @@ func TestTheDocumentNamesThePermissionThatIsAskedFor(t *testing.T) {
 		o, _ := c.Find(p.method, u)
 		if o == nil || strings.Join(o.Permissions(), ",") != p.required {
 			t.Errorf("%s %s: %+v, want %s", p.method, p.path, o, p.required)
+		}
+	}
+}
+
+func TestTheDocumentNamesWhatAListIsFilteredBy(t *testing.T) {
+	for _, entity := range []*odata.Entity{&fleet.Entity, &action.Entity} {
+		var names []string
+		for _, p := range entity.Properties {
+			if p.Filter {
+				names = append(names, p.Name)
+			}
+		}
+		if want := "Of `" + strings.Join(names, " ") + "`."; !strings.Contains(described.Document(), want) {
+			t.Errorf("api/openapi.yaml does not say of the filter of %s: %s", entity.Name, want)
 		}
 	}
 }
