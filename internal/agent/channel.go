@@ -158,7 +158,7 @@ func (a *Agent) hello(ctx context.Context, s *session, local netip.Addr) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, errSilent)
 	defer cancel()
 	facts := a.cfg.Facts()
-	facts.LastAddress = local.String()
+	facts.LastAddress = spokenFrom(local, facts.Addresses)
 	hello := wire.Hello{
 		Versions: [2]int{wire.Version, wire.Version}, Facts: facts.Clean(), Catalog: string(catalog.Current().Digest()),
 		Head: a.state.Progress().Head, Running: a.running(),

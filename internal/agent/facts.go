@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -22,6 +23,23 @@ func factsOf(h *host.Host) func() device.Facts {
 		f.AgentSHA256 = executableHash()
 		return f
 	}
+}
+
+// spokenFrom is the address of the device that is told as its last one: the one
+// the connection has at this end. Where that is a loopback, to a server or a
+// proxy on the device itself, it is the first that others could know it by.
+func spokenFrom(local netip.Addr, all []device.Address) string {
+	local = local.Unmap().WithZone("")
+	if !local.IsLoopback() {
+		return local.String()
+	}
+	for _, a := range all {
+		ip, err := netip.ParseAddr(a.IP)
+		if err == nil && a.Up && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			return ip.String()
+		}
+	}
+	return local.String()
 }
 
 // executableHash is the SHA-256 of the agent's own program, read once; "" where

@@ -29,21 +29,19 @@ func (s *Store) DevicesAt(ctx context.Context, tenant string, address netip.Addr
 	})
 }
 
-// afterAll ends the range of the texts that begin with a prefix: no character
-// comes after it.
-const afterAll = "\U0010FFFF"
-
 // DevicesTagged returns a tenant's devices that have a tag, as fleet.Records says.
 func (s *Store) DevicesTagged(ctx context.Context, tenant, tag string, begins bool, top int) ([]device.Device, error) {
-	end := tag
+	which, args := "tag = ?", []any{tenant, tenant, tag}
 	if begins {
-		end += afterAll
+		which = "tag >= ?"
+		if end := beginsAfter(tag); end != "" {
+			which, args = "tag >= ? AND tag < ?", append(args, end)
+		}
 	}
 	return read(ctx, s, "devices with a tag", func(ctx context.Context, c *conn) ([]device.Device, error) {
-		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices WHERE tenant = ? AND id IN
-			(SELECT device FROM device_tags WHERE tenant = ? AND tag >= ? AND tag <= ?)
-			ORDER BY first_seen DESC, id DESC LIMIT ?`,
-			tenant, tenant, tag, end, limit(top, MaxDevices))
+		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id IN"+
+			" (SELECT device FROM device_tags WHERE tenant = ? AND "+which+") ORDER BY first_seen DESC, id DESC LIMIT ?",
+			append(args, limit(top, MaxDevices))...)
 	})
 }
 

@@ -62,8 +62,8 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], colu
 		defer cancel()
 		page, err := l.page(bounded, c, tenant, compile(q.Filter, columns), q, s.lists)
 		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-			err = fault.Unavailable.Errorf(err, "The list could not be made within %v, since no index serves what it is filtered, sorted or counted by; "+
-				"narrow it down, by a date or a machine for example", s.lists.time)
+			err = fault.Unavailable.Errorf(err, "The list could not be made within %v: no index serves what it is filtered, sorted or counted by, or the database is busy; "+
+				"narrow it down, by a date or a machine for example, or ask again later", s.lists.time)
 		}
 		return page, err
 	})

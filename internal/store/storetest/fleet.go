@@ -125,7 +125,7 @@ func tagsFindDevices(t *testing.T, s *store.Store) {
 		return err
 	}
 	for _, err := range []error{
-		tag(tenant, []device.ID{two, one}, "web", "100%", "Zürich"), tag(tenant, []device.ID{one}, "web-1", "w\U0010FFFF"), tag(other, []device.ID{foreign}, "web"),
+		tag(tenant, []device.ID{two, one}, "web", "100%", "Zürich"), tag(tenant, []device.ID{one}, "web-1", "w\U0010FFFFx"), tag(other, []device.ID{foreign}, "web"),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -141,6 +141,7 @@ func tagsFindDevices(t *testing.T, s *store.Store) {
 		{"Web", true, nil},
 		{"w", false, nil},
 		{"w", true, []device.ID{two, one}},
+		{"w\U0010FFFF", true, []device.ID{one}},
 		{"100%", false, []device.ID{two}},
 		{"1", true, []device.ID{two}},
 		{"%", true, nil},
