@@ -32,4 +32,4 @@ deps:
 	./test/deps
 
 clean:
-	rm -rf build bench-out swab-data
+	rm -rf build bench-out

@@ -104,26 +104,9 @@ func TestEveryToolOpensAPackage(t *testing.T) {
 func TestTablesOpenAtOnce(t *testing.T) {
 	var out bytes.Buffer
 	w := NewWriter(&out, clock)
-	const tables, rows = 4, 25_000
+	const tables, rows, step = 4, 25_000, 500
 	var wg sync.WaitGroup
 	results := make([]TableResult, tables)
-	for i := range tables {
-		wg.Go(func() {
-			table := w.Table("x", fmt.Sprintf("T/t%d", i), processRow{})
-			noise := rand.New(rand.NewPCG(1, uint64(i)))
-			for n := range rows {
-				row := worker(n)
-				row.Args = []string{fmt.Sprintf("%x%x%x", noise.Uint64(), noise.Uint64(), noise.Uint64())}
-				if err := table.Append(row); err != nil {
-					t.Error(err)
-				}
-			}
-			var err error
-			if results[i], err = table.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
 	wg.Go(func() {
 		for range 3 {
 			f := w.File(Entry{Path: "fs/big", Kind: KindOriginal})
@@ -135,6 +118,38 @@ func TestTablesOpenAtOnce(t *testing.T) {
 			}
 		}
 	})
+	var open [tables]*Table
+	var noise [tables]*rand.Rand
+	for i := range tables {
+		open[i], noise[i] = w.Table("x", fmt.Sprintf("T/t%d", i), processRow{}), rand.New(rand.NewPCG(1, uint64(i)))
+	}
+	// None runs far ahead, so that all are open when one has to give way.
+	for from := 0; from < rows; from += step {
+		var together sync.WaitGroup
+		for i, table := range open {
+			together.Go(func() {
+				for n := range step {
+					row := worker(from + n)
+					row.Args = nil
+					for range 9 { // enough that each of them has more than an entry may hold back
+						row.Args = append(row.Args, fmt.Sprintf("%x", noise[i].Uint64()))
+					}
+					if err := table.Append(row); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		together.Wait()
+	}
+	for i, table := range open {
+		wg.Go(func() {
+			var err error
+			if results[i], err = table.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	wg.Wait()
 	k := key("device")
 	m := manifest(k)
