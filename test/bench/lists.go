@@ -32,6 +32,9 @@ import (
 // or with FULL=1 a million machines and ten million actions. Rows are made by
 // SQL from one that the store made.
 func lists(ctx context.Context, t *table, dir string) error {
+	if err := queries(t); err != nil {
+		return err
+	}
 	machines := 100_000
 	if os.Getenv("FULL") == "1" {
 		machines *= 10
