@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ func (l *local) allows(fd int) error {
 		return nil
 	}
 	id, err := mountID(fd)
-	if err == unix.ENOSYS {
+	if errors.Is(err, unix.ENOSYS) {
 		return l.allowsDevice(fd)
 	}
 	if err != nil {
