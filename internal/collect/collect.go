@@ -55,6 +55,11 @@ type Sink interface {
 	// says so is worth more than none: collectors go on after it.
 	Missing(name string, err error)
 
+	// Clean says that one more source was read to its end and has nothing of
+	// note. A collector that lists findings alone says so, so that the little
+	// it could not read is told apart from an item that could not be read.
+	Clean()
+
 	// Truncated records that a bound left out so many rows and bytes.
 	Truncated(cause string, rows, bytes int64)
 

@@ -17,7 +17,7 @@ func (s *sink) judge(err error) {
 	case s.cut != "":
 		l.Outcome, l.Cause = evidence.Truncated, s.cut
 	case len(l.Missing) == 0:
-	case l.Rows == 0:
+	case l.Rows == 0 && s.clean == 0:
 		// It found nothing, and there was something that it could not read.
 		m := l.Missing[0]
 		l.Outcome, l.Cause, l.Code = m.Outcome, m.Name+": "+m.Cause, m.Code
@@ -26,7 +26,7 @@ func (s *sink) judge(err error) {
 		if n := len(l.Missing); n > 1 {
 			l.Cause += fmt.Sprintf(" and %d more", n-1)
 		}
-		if m, times := prevailing(l.Missing); times >= taken(l) {
+		if m, times := prevailing(l.Missing); times > 0 && times >= taken(l)+s.clean {
 			l.Outcome, l.Code = m.Outcome, m.Code
 			l.Cause = text(fmt.Sprintf("%d misses like %s: %s; taken were %d rows and files", times, m.Name, m.Cause, taken(l)))
 		}

@@ -105,6 +105,18 @@ func TestEveryItemEndsInOneLineWithItsOutcome(t *testing.T) {
 				out.Missing("/proc/PID/maps", syscall.EPERM)
 				return nil
 			}, evidence.Denied, syscall.EPERM, "/proc/PID/maps", 0},
+			{"a miss among sources without findings", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
+				out.Missing("/proc/PID/maps", syscall.EACCES)
+				out.Clean()
+				out.Clean()
+				return nil
+			}, evidence.Collected, 0, "could not be read: /proc/PID/maps", 0},
+			{"more misses than sources without findings", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
+				out.Missing("/proc/PID/maps", syscall.EACCES)
+				out.Missing("/proc/PID/maps", syscall.EACCES)
+				out.Clean()
+				return nil
+			}, evidence.Denied, syscall.EACCES, "2 misses like /proc/PID/maps: permission denied", 0},
 			{"some misses", collect.Needs{}, func(_ context.Context, _ *host.Host, out collect.Sink) error {
 				out.Missing("x", syscall.EPERM)
 				return errors.Join(add(out), add(out))

@@ -53,6 +53,7 @@ type sink struct {
 
 	notesLeft int
 	cut       string // why it is truncated; "" when it is not
+	clean     int    // sources that were read and have nothing of note
 	waited    time.Duration
 	waiting   time.Time // at the barrier since; zero when not
 }
@@ -269,6 +270,13 @@ func (s *sink) Missing(name string, err error) {
 		cause = fmt.Sprintf("a ledger line names at most %d things that could not be read: this counts the others", n)
 	}
 	s.line.Missing = append(s.line.Missing, evidence.Miss{Name: name, Outcome: outcome, Cause: cause, Code: code, Times: 1})
+}
+
+// Clean counts a source that was read and has nothing of note.
+func (s *sink) Clean() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clean++
 }
 
 // Truncated records what a bound left out.

@@ -229,6 +229,9 @@ func (c *mapReader) rows(p *proctable.Process, m *mapsOf, err error) {
 		c.out.Truncated(fmt.Sprintf("more than %d maps of note in a process", maxMapsNoted), 0, 0)
 		c.out.Note("Process %d has more maps of note than the %d that are listed.", p.PID, maxMapsNoted)
 	}
+	if err == nil && len(m.noted) == 0 && !m.cut && !p.Stat.KernelThread() { // which has no maps
+		c.out.Clean()
+	}
 	c.used[p.Index] = slices.Clone(m.used)
 	defer c.ps.Give(m.held)
 	for i := range m.noted {

@@ -253,6 +253,10 @@ func TestMapsOfNote(t *testing.T) {
 	if out.missing["/proc/PID/maps"] == nil {
 		t.Error("maps of no form are no miss")
 	}
+	files["proc/7/maps"] = "1000-2000 r-xp 00000000 fe:01 5 /usr/bin/app\n"
+	if quiet := gather(t, Maps(), hosttest.New(t, files)); out.clean != 0 || quiet.clean != 1 {
+		t.Errorf("%d processes have nothing of note, then %d, want 0 and 1", out.clean, quiet.clean)
+	}
 }
 
 func TestOpenFilesOfEveryKind(t *testing.T) {

@@ -21,6 +21,7 @@ type recorder struct {
 	truncated []string
 	notes     []string
 	taken     int
+	clean     int
 	originals map[string]string // path to content
 }
 
@@ -66,6 +67,12 @@ func (r *recorder) Missing(name string, err error) {
 		r.missing = map[string]error{}
 	}
 	r.missing[name] = err
+}
+
+func (r *recorder) Clean() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clean++
 }
 
 func (r *recorder) Truncated(cause string, rows, bytes int64) {
