@@ -97,7 +97,7 @@ type Hidden struct {
 	Name        string `json:"name"`        // the caller's display name
 	From        string `json:"from"`        // the caller's address
 	Correlation string `json:"correlation"` // the request's id
-	Comment     string `json:"comment"`     // as typed
+	Comment     string `json:"comment"`     // as typed, or the Changes of an administrative act
 }
 
 // Opening is what opens a commitment.
@@ -136,7 +136,10 @@ func NewEntry(now time.Time, leaf Leaf, hidden Hidden) Entry {
 
 // Clip bounds and cleans what a caller named, for a leaf or a message: at most
 // 128 characters, none of them a control character.
-func Clip(s string) string {
+func Clip(s string) string { return clip(s, 128) }
+
+// clip is Clip with another bound.
+func clip(s string, most int) string {
 	s = strings.ToValidUTF8(s, "?")
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -144,8 +147,8 @@ func Clip(s string) string {
 		}
 		return r
 	}, s)
-	if r := []rune(s); len(r) > 128 {
-		s = string(r[:128])
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most])
 	}
 	return s
 }
