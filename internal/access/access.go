@@ -109,9 +109,9 @@ func (r *Register) refuse(ctx context.Context, who auth.Caller, act audit.Act, o
 	return r.guard().Refuse(ctx, who, audit.Leaf{Act: act, Object: audit.Clip(object)}, "", cause)
 }
 
-// permit is nil if who may administer.
-func (r *Register) permit(ctx context.Context, who auth.Caller, act audit.Act, object string) error {
-	return r.guard().Permit(ctx, who, act, audit.Clip(object), auth.Administer)
+// permit is nil if who has the right to administer what right says.
+func (r *Register) permit(ctx context.Context, who auth.Caller, act audit.Act, object string, right auth.Right) error {
+	return r.guard().Permit(ctx, who, act, audit.Clip(object), right)
 }
 
 // named refuses an id that nothing can have, and that a message must not repeat.

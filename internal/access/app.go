@@ -43,7 +43,7 @@ type MadeSecret struct {
 // Apps returns the tenant's applications, the oldest first, also those that are
 // revoked.
 func (r *Register) Apps(ctx context.Context, who auth.Caller) ([]auth.App, error) {
-	if err := r.permit(ctx, who, audit.ActReadApp, who.Tenant); err != nil {
+	if err := r.permit(ctx, who, audit.ActReadApp, who.Tenant, auth.AdministerAccess); err != nil {
 		return nil, err
 	}
 	return r.Records.Apps(ctx, who.Tenant)
@@ -51,7 +51,7 @@ func (r *Register) Apps(ctx context.Context, who auth.Caller) ([]auth.App, error
 
 // App returns one application.
 func (r *Register) App(ctx context.Context, who auth.Caller, id string) (auth.App, error) {
-	if err := r.permit(ctx, who, audit.ActReadApp, id); err != nil {
+	if err := r.permit(ctx, who, audit.ActReadApp, id, auth.AdministerAccess); err != nil {
 		return auth.App{}, err
 	}
 	err := named("Application", id)
@@ -68,7 +68,7 @@ func (r *Register) App(ctx context.Context, who auth.Caller, id string) (auth.Ap
 // CreateApp makes an application. Its first secret is nil where none was asked
 // for.
 func (r *Register) CreateApp(ctx context.Context, who auth.Caller, read func() (NewApp, error)) (auth.App, *MadeSecret, error) {
-	if err := r.permit(ctx, who, audit.ActApp, who.Tenant); err != nil {
+	if err := r.permit(ctx, who, audit.ActApp, who.Tenant, auth.AdministerAll); err != nil {
 		return auth.App{}, nil, err
 	}
 	n, err := read()
@@ -285,7 +285,7 @@ func (r *Register) add(ctx context.Context, who auth.Caller, id string, act audi
 
 // known is an application that who may change.
 func (r *Register) known(ctx context.Context, who auth.Caller, id string, act audit.Act) (auth.App, error) {
-	if err := r.permit(ctx, who, act, id); err != nil {
+	if err := r.permit(ctx, who, act, id, auth.AdministerAll); err != nil {
 		return auth.App{}, err
 	}
 	err := named("Application", id)

@@ -12,7 +12,7 @@ import (
 // again. Packages that it delivered stay what they were. An action that still
 // runs ends by its time, or by being called off.
 func (r *Register) RevokeDevice(ctx context.Context, who auth.Caller, id string) (device.Device, error) {
-	if err := r.permit(ctx, who, audit.ActRevokeDevice, id); err != nil {
+	if err := r.permit(ctx, who, audit.ActRevokeDevice, id, auth.AdministerAccess); err != nil {
 		return device.Device{}, err
 	}
 	err := named("Machine", id)

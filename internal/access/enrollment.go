@@ -30,7 +30,7 @@ type NewEnrollment struct {
 // Enrollments returns the tenant's enrolment tokens in the order of their ids,
 // also those that admit nobody any more. No answer has a token or its hash.
 func (r *Register) Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error) {
-	if err := r.permit(ctx, who, audit.ActReadEnrollment, who.Tenant); err != nil {
+	if err := r.permit(ctx, who, audit.ActReadEnrollment, who.Tenant, auth.AdministerAccess); err != nil {
 		return nil, err
 	}
 	return r.Records.Enrollments(ctx, who.Tenant)
@@ -38,7 +38,7 @@ func (r *Register) Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enr
 
 // CreateEnrollment makes a token by which devices join the caller's tenant.
 func (r *Register) CreateEnrollment(ctx context.Context, who auth.Caller, read func() (NewEnrollment, error)) (auth.Enrollment, auth.Clear, error) {
-	if err := r.permit(ctx, who, audit.ActCreateEnrollment, who.Tenant); err != nil {
+	if err := r.permit(ctx, who, audit.ActCreateEnrollment, who.Tenant, auth.AdministerAccess); err != nil {
 		return auth.Enrollment{}, auth.Clear{}, err
 	}
 	n, err := read()
@@ -95,7 +95,7 @@ func (n NewEnrollment) check(now time.Time) error {
 // RevokeEnrollment makes an enrolment token worthless for good. Devices that
 // joined by it stay; a second time changes nothing and is no mistake.
 func (r *Register) RevokeEnrollment(ctx context.Context, who auth.Caller, id string) (auth.Enrollment, error) {
-	if err := r.permit(ctx, who, audit.ActRevokeEnrollment, id); err != nil {
+	if err := r.permit(ctx, who, audit.ActRevokeEnrollment, id, auth.AdministerAccess); err != nil {
 		return auth.Enrollment{}, err
 	}
 	err := named("Enrolment token", id)

@@ -23,7 +23,7 @@ type Ring interface {
 // Keys returns the keys of access tokens, the newest first, also those that
 // have ended. No answer has a private half.
 func (r *Register) Keys(ctx context.Context, who auth.Caller) ([]keys.Record, error) {
-	if err := r.permit(ctx, who, audit.ActReadKey, string(keys.AccessToken)); err != nil {
+	if err := r.permit(ctx, who, audit.ActReadKey, string(keys.AccessToken), auth.AdministerAll); err != nil {
 		return nil, err
 	}
 	return r.Ring.TokenRecords(ctx)
@@ -36,7 +36,7 @@ func (r *Register) Keys(ctx context.Context, who auth.Caller) ([]keys.Record, er
 // announced already, that one is returned and nothing is recorded.
 func (r *Register) RotateTokenKey(ctx context.Context, who auth.Caller, read func() (withdraw bool, err error)) (keys.Record, error) {
 	const object = string(keys.AccessToken)
-	if err := r.permit(ctx, who, audit.ActKey, object); err != nil {
+	if err := r.permit(ctx, who, audit.ActKey, object, auth.AdministerAll); err != nil {
 		return keys.Record{}, err
 	}
 	withdraw, err := false, error(nil)

@@ -156,7 +156,7 @@ func snapshot(t *testing.T, st *store.Store) string {
 		show(apps, err)
 		tokens, err := st.Enrollments(t.Context(), of.ID)
 		show(tokens, err)
-		devices, err := st.Devices(t.Context(), of.ID, odata.All())
+		devices, err := st.Devices(t.Context(), of.ID, device.Everywhere, odata.All())
 		show(devices, err)
 	}
 	return b.String()

@@ -125,9 +125,10 @@ type Records interface {
 	// Action returns one action, or fault.NotFound.
 	Action(ctx context.Context, tenant string, id ID) (Action, error)
 
-	// Actions returns those that q selects, the newest first where it does not
-	// say another order. What takes too long is fault.Unavailable.
-	Actions(ctx context.Context, tenant string, q odata.Query) (odata.Page[Action], error)
+	// Actions returns those of devices within reach that q selects, the newest
+	// first where it does not say another order. What takes too long is
+	// fault.Unavailable.
+	Actions(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[Action], error)
 
 	// ActiveAction returns the device's action that has not ended; ok is false
 	// where there is none.

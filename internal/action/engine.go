@@ -21,9 +21,9 @@ import (
 
 // Devices is where the engine finds devices; *fleet.Fleet satisfies it.
 type Devices interface {
-	// Find returns the tenant's device that a name means, or fault.NotFound. It
-	// asks nobody's permission.
-	Find(ctx context.Context, tenant, name string) (device.Device, error)
+	// Find returns the device within the caller's reach that a name means, or
+	// fault.NotFound. It asks for no right.
+	Find(ctx context.Context, who auth.Caller, name string) (device.Device, error)
 }
 
 // Log is the audit log as the engine reads it.
@@ -94,10 +94,10 @@ const MaxComment = 4096
 
 // Target is the device that who means to collect from, by id or name.
 func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActCollect, audit.Clip(name), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCollect, audit.Clip(name), auth.Collect); err != nil {
 		return device.Device{}, err
 	}
-	dev, err := e.Devices.Find(ctx, who.Tenant, name)
+	dev, err := e.Devices.Find(ctx, who, name)
 	if err != nil {
 		return device.Device{}, e.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActCollect, Object: audit.Clip(name)}, "", err)
 	}
@@ -108,7 +108,7 @@ func (e *Engine) Target(ctx context.Context, who auth.Caller, name string) (devi
 // refusal recorded, unless who may collect, and unless the device has no action
 // that still runs: then the error is an *ActiveError.
 func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device, r Request) (Action, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActCollect, string(dev.ID), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCollect, string(dev.ID), auth.Collect); err != nil {
 		return Action{}, err
 	}
 	refused := audit.Leaf{Act: audit.ActCollect, Object: string(dev.ID), Device: string(dev.ID)}
@@ -205,11 +205,11 @@ func (e *Engine) Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, c
 // for last, when the caller may cancel and the action is known: an error of it
 // refuses the cancellation.
 func (e *Engine) Cancel(ctx context.Context, who auth.Caller, id ID, comment func() (string, error)) (Action, error) {
-	if err := e.guard().Permit(ctx, who, audit.ActCancel, audit.Clip(id), auth.CollectForensics); err != nil {
+	if err := e.guard().Permit(ctx, who, audit.ActCancel, audit.Clip(id), auth.Cancel); err != nil {
 		return Action{}, err
 	}
 	refused := audit.Leaf{Act: audit.ActCancel, Object: audit.Clip(id)}
-	_, err := e.Records.Action(ctx, who.Tenant, id)
+	_, err := e.find(ctx, who, id)
 	var said string
 	if err == nil {
 		said, err = comment()

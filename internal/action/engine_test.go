@@ -83,7 +83,7 @@ func newWorld(t testing.TB) *world {
 	receiptPub, receiptKey, _ := ed25519.GenerateKey(rand.Reader)
 	w.log, w.receipt = logPub, receiptPub
 	w.Engine = &action.Engine{
-		Records: st, Devices: &fleet.Fleet{Records: st, Now: w.clock, Logger: slog.New(slog.DiscardHandler)}, Log: st, Keys: keys{logKey, receiptKey}, Bus: w, Now: w.clock, Times: action.DefaultTimes(),
+		Records: st, Devices: &fleet.Fleet{Records: st, Groups: auth.NewDirectory(st, w.clock), Now: w.clock, Logger: slog.New(slog.DiscardHandler)}, Log: st, Keys: keys{logKey, receiptKey}, Bus: w, Now: w.clock, Times: action.DefaultTimes(),
 		Logger: slog.New(slog.DiscardHandler), OnEnd: func(a action.Action) { w.ended = append(w.ended, a) },
 	}
 	must(t, st.CreateTenant(ctx, auth.Tenant{ID: tenant, Name: "default", Created: w.now},

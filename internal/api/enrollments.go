@@ -62,7 +62,7 @@ func (a *API) createEnrollment(ctx context.Context, c *call) (reply, error) {
 // that is sent is not read. Whoever may not do the thing is told that first, by
 // the core.
 func (c *call) bare() error {
-	if c.who.Need(auth.Administer) != nil {
+	if c.who.Need(auth.AdministerAccess) != nil {
 		return nil
 	}
 	return c.plain()

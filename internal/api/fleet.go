@@ -22,7 +22,7 @@ type devices interface {
 	List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error)
 	ByAddress(ctx context.Context, who auth.Caller, what func() (netip.Addr, time.Time, error)) ([]device.Device, error)
 	ByTag(ctx context.Context, who auth.Caller, what func() (tag string, begins bool, err error)) ([]device.Device, error)
-	Update(ctx context.Context, who auth.Caller, name string, read func() (fleet.Change, error)) (device.Device, error)
+	Update(ctx context.Context, who auth.Caller, name string, right auth.Right, read func() (fleet.Change, error)) (device.Device, error)
 	UpdateMany(ctx context.Context, who auth.Caller, read func() ([]string, fleet.Change, error)) ([]device.Device, error)
 }
 
@@ -123,7 +123,7 @@ func tagAsked(query string) (tag string, begins bool, err error) {
 
 // tags adds or removes a tag of a machine.
 func (a *API) tags(ctx context.Context, c *call) (reply, error) {
-	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], func() (fleet.Change, error) {
+	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], auth.TagMachine, func() (fleet.Change, error) {
 		if err := c.plain(); err != nil {
 			return fleet.Change{}, err
 		}
@@ -193,7 +193,7 @@ func missing(name string) error { return fault.MissingParameter.Errorf(nil, "%s 
 
 // setDeviceValue says how dear a machine is.
 func (a *API) setDeviceValue(ctx context.Context, c *call) (reply, error) {
-	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], func() (fleet.Change, error) {
+	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], auth.TagMachine, func() (fleet.Change, error) {
 		if err := c.plain(); err != nil {
 			return fleet.Change{}, err
 		}
@@ -214,7 +214,7 @@ func (a *API) setDeviceValue(ctx context.Context, c *call) (reply, error) {
 // replace those that were there. riskScore, exposureLevel and aadDeviceId can be
 // said here alone; "" takes back what was said.
 func (a *API) updateMachine(ctx context.Context, c *call) (reply, error) {
-	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], func() (fleet.Change, error) {
+	d, err := a.Fleet.Update(ctx, c.who, c.path["machine"], auth.UpdateMachine, func() (fleet.Change, error) {
 		var change fleet.Change
 		if err := c.plain(); err != nil {
 			return change, err

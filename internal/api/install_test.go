@@ -140,6 +140,12 @@ func install(t testing.TB) *installation {
 	}
 	ring, err := keys.Open(ctx, keys.Config{Store: in.store, Dir: dir, Now: in.now, Recovery: func(ed25519.PrivateKey) error { return nil }})
 	must(err)
+	var handler http.Handler
+	in.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(in.Close)
+	set, err := origin.New([]string{in.URL, region}, nil)
+	must(err)
+	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
 	in.ring = ring
 	in.vault, err = vault.New(ctx, vault.Options{Dir: filepath.Join(dir, "packages"), Records: in.store, Log: log, Now: in.now})
 	must(err)
@@ -147,21 +153,15 @@ func install(t testing.TB) *installation {
 	wake := bus.NewLocal()
 	t.Cleanup(wake.Close)
 	in.engine = &action.Engine{
-		Records: in.store, Devices: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Log: in.store, Keys: ring, Bus: wake, Now: in.now, Times: action.DefaultTimes(), Logger: log,
+		Records: in.store, Devices: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Log: in.store, Keys: ring, Bus: wake, Now: in.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	in.device = in.enrol(t, "wks-042.corp.example")
 	in.contract, err = contract.Read(described.Document())
 	must(err)
 
-	var handler http.Handler
-	in.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
-	t.Cleanup(in.Close)
-	set, err := origin.New([]string{in.URL, region}, nil)
-	must(err)
-	in.tokens = auth.NewTokens(set.Bases(), ring, in.store, in.now)
 	in.denials = auth.NewDenials(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})

@@ -11,7 +11,10 @@ type App struct {
 	Tenant       string
 	ID           string // client id, a GUID
 	Name         string
-	Roles        []string
+	Roles        []string // what it may do by itself
+	Scopes       []string // what it may do in the name of people who sign in to it
+	Redirects    []string // where a sign-in may send its answer
+	Public       bool     // it runs where it can keep no secret: it has none, and proves each code by PKCE
 	Secrets      []Secret
 	Certificates []Certificate
 	Created      time.Time

@@ -7,23 +7,10 @@ package auth
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"swab/internal/audit"
-	"swab/internal/fault"
+	"swab/internal/device"
 )
-
-// The permissions, as they stand in a token's roles (applications) or scp (users).
-const (
-	CollectForensics = "Machine.CollectForensics"
-	ReadAll          = "Machine.Read.All"
-	ReadWriteAll     = "Machine.ReadWrite.All"
-	Administer       = "Swab.Administer"
-)
-
-// Permissions lists those that an application can hold.
-var Permissions = []string{CollectForensics, ReadAll, ReadWriteAll, Administer}
 
 // Kind is what sort of caller it is.
 type Kind string
@@ -31,6 +18,7 @@ type Kind string
 // The kinds.
 const (
 	Application Kind = "application"
+	User        Kind = "user" // a person, by an application that they signed in to
 	DeviceKind  Kind = "device"
 	Server      Kind = "server" // this program itself: time-outs, sweeps, first start
 )
@@ -39,9 +27,13 @@ const (
 type Caller struct {
 	Kind        Kind
 	Tenant      string   // id; every look-up is within it
-	ID          string   // of the application or device
-	Name        string   // to show; an application's name, or its id
-	Roles       []string // application permissions
+	ID          string   // of the application, person or device
+	Name        string   // to show: an application's name or id, a person's user principal name
+	Roles       []string // an application's permissions
+	App         string   // a person's: the client id of the application that asks for them
+	Scopes      []string // a person's: what the application may do in their name
+	Person      Rights   // a person's, as they are at this request
+	Session     string   // a person's: the id of the sign-in, where it was here
 	From        string   // address
 	Source      string   // requestSource: PublicApi, Portal, Cli
 	Correlation string   // the request's id
@@ -52,19 +44,13 @@ type Caller struct {
 	Charge func(context.Context) error
 }
 
-// Need is nil if the caller holds any one of the permissions, else a Forbidden
-// whose text is the contract's, since clients parse it.
-func (c Caller) Need(anyOf ...string) error {
-	if c.Kind == Server {
-		return nil
+// Reach are the device groups whose devices the caller may see and act on: all
+// of the tenant's, unless it is a person.
+func (c Caller) Reach() device.Reach {
+	if c.Kind == User {
+		return c.Person.Reach
 	}
-	for _, p := range anyOf {
-		if slices.Contains(c.Roles, p) {
-			return nil
-		}
-	}
-	return fault.Forbidden.Errorf(nil, "Missing application roles. API required roles: %s, application roles: %s.",
-		strings.Join(anyOf, ","), strings.Join(c.Roles, ","))
+	return device.Everywhere
 }
 
 // Hidden is what the audit log keeps of the caller, hidden from devices.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"swab/internal/device"
 	"swab/internal/fault"
 )
 
@@ -14,68 +15,111 @@ import (
 // another node made holds here after it at the latest.
 const DirectoryAge = time.Second
 
-// maxRemembered bounds the applications, known or not, that a directory
+// maxRemembered bounds the answers of each kind, found or not, that a directory
 // remembers at once. Beyond, it begins anew: each costs one look-up a second.
 const maxRemembered = 4096
 
-// maxAppID bounds the ids that are looked for, in bytes; those of applications
-// are GUIDs. Without it, whoever asks for tokens in the name of long ids would
-// fill the memory with them.
-const maxAppID = 64
+// maxID bounds the ids that are looked for, in bytes; all that there are, are
+// GUIDs. Without it, whoever asks for tokens in the name of long ids would fill
+// the memory with them.
+const maxID = 64
 
-// people is where tenants and applications are kept; *store.Store satisfies it.
+// people is where tenants, applications and people are kept; *store.Store
+// satisfies it. What is not there is fault.NotFound.
 type people interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
-
-	// App returns one application, or fault.NotFound.
 	App(ctx context.Context, tenant, id string) (App, error)
+	Person(ctx context.Context, tenant, id string) (Person, error)
 
-	// AccessRevision changes with each change of a tenant or an application that
-	// this process makes: before whoever made it has the answer.
+	// Policy returns the roles and device groups of a tenant.
+	Policy(ctx context.Context, tenant string) (*Policy, error)
+
+	// SessionOf returns the id of the person whose sign-in a session is. One that
+	// has ended is fault.NotFound.
+	SessionOf(ctx context.Context, tenant, session string) (person string, err error)
+
+	// TrustedIssuers returns those of all tenants.
+	TrustedIssuers(ctx context.Context) ([]TrustedIssuer, error)
+
+	// AccessRevision changes with each change of any of these that this process
+	// makes: before whoever made it has the answer.
 	AccessRevision() uint64
 }
 
-// Directory finds tenants and applications for those who have to know at each
+// Directory finds who and what may come in, for those who have to know at each
 // request. It remembers what it found, but not beyond a change made by this
 // process, and never longer than [DirectoryAge], for changes made by others.
-// What is revoked is not found, as if it had never been there. Safe for
-// concurrent use; nobody changes what it returns.
+// What is revoked, disabled or ended is not found, as if it had never been there.
+// Safe for concurrent use; nobody changes what it returns.
 type Directory struct {
 	people people
 	now    func() time.Time
 
 	mu       sync.RWMutex
 	revision uint64 // of all that is remembered
-	tenants  map[string]Tenant
-	listed   time.Time // when tenants was read
-	apps     map[appKey]remembered
+	tenants  memory[string, map[string]Tenant]
+	apps     memory[key, App]
+	persons  memory[key, Person]
+	policies memory[string, *Policy]
+	sessions memory[key, string]
+	issuers  memory[string, []TrustedIssuer]
 }
 
-type appKey struct{ tenant, id string }
-
-type remembered struct {
-	app App
-	err error // fault.NotFound, or nil
-	at  time.Time
-}
+// key is the id of a thing of a tenant.
+type key struct{ tenant, id string }
 
 // NewDirectory returns a directory of what people keeps.
 func NewDirectory(people people, now func() time.Time) *Directory {
-	return &Directory{people: people, now: now, apps: map[appKey]remembered{}}
+	return &Directory{
+		people: people, now: now,
+		tenants: memory[string, map[string]Tenant]{}, apps: memory[key, App]{}, persons: memory[key, Person]{},
+		policies: memory[string, *Policy]{}, sessions: memory[key, string]{}, issuers: memory[string, []TrustedIssuer]{},
+	}
+}
+
+// memory is what was found of one kind: that something is not there, too.
+type memory[K comparable, V any] map[K]answer[V]
+
+type answer[V any] struct {
+	found V
+	err   error // fault.NotFound, or nil
+	at    time.Time
+}
+
+// recall is what the directory remembers in m of k, or what ask finds.
+func recall[K comparable, V any](d *Directory, m memory[K, V], k K, ask func() (V, error)) (V, error) {
+	// Before the store is asked, so that what it says is never taken for newer
+	// than it is.
+	now, revision := d.now(), d.people.AccessRevision()
+	d.mu.RLock()
+	a, ok := m[k]
+	ok = ok && d.revision == revision && fresh(a.at, now)
+	d.mu.RUnlock()
+	if ok {
+		return a.found, a.err
+	}
+	a = answer[V]{at: now}
+	a.found, a.err = ask()
+	if a.err != nil && !errors.Is(a.err, fault.NotFound) {
+		return a.found, a.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin(revision)
+	if d.revision == revision {
+		if len(m) >= maxRemembered {
+			clear(m)
+		}
+		m[k] = a
+	}
+	return a.found, a.err
 }
 
 // Tenant finds a tenant by its id or its name, in any case, or is fault.NotFound.
 func (d *Directory) Tenant(ctx context.Context, name string) (Tenant, error) {
-	now, revision := d.now(), d.people.AccessRevision()
-	d.mu.RLock()
-	all, ok := d.tenants, d.revision == revision && fresh(d.listed, now)
-	d.mu.RUnlock()
-	if !ok {
+	all, err := recall(d, d.tenants, "", func() (map[string]Tenant, error) {
 		list, err := d.people.Tenants(ctx)
-		if err != nil {
-			return Tenant{}, err
-		}
-		all = make(map[string]Tenant, 2*len(list))
+		all := make(map[string]Tenant, 2*len(list))
 		for _, t := range list {
 			if !t.Revoked {
 				all[strings.ToLower(t.Name)] = t
@@ -86,12 +130,10 @@ func (d *Directory) Tenant(ctx context.Context, name string) (Tenant, error) {
 				all[strings.ToLower(t.ID)] = t
 			}
 		}
-		d.mu.Lock()
-		d.begin(revision)
-		if d.revision == revision {
-			d.tenants, d.listed = all, now
-		}
-		d.mu.Unlock()
+		return all, err
+	})
+	if err != nil {
+		return Tenant{}, err
 	}
 	t, found := all[strings.ToLower(name)]
 	if !found {
@@ -102,49 +144,94 @@ func (d *Directory) Tenant(ctx context.Context, name string) (Tenant, error) {
 
 // App finds an application of a tenant, by their ids, or is fault.NotFound.
 func (d *Directory) App(ctx context.Context, tenant, id string) (App, error) {
-	if len(id) > maxAppID {
-		return App{}, fault.NotFound.Errorf(nil, "There is no such application")
-	}
-	if _, err := d.Tenant(ctx, tenant); err != nil {
+	if err := d.within(ctx, tenant, id); err != nil {
 		return App{}, err
 	}
-	// Before the store is asked, so that what it says is never taken for newer
-	// than it is.
-	now, revision := d.now(), d.people.AccessRevision()
-	key := appKey{tenant, id}
-	d.mu.RLock()
-	r, ok := d.apps[key]
-	ok = ok && d.revision == revision && fresh(r.at, now)
-	d.mu.RUnlock()
-	if ok {
-		return r.app, r.err
-	}
-	r = remembered{at: now}
-	r.app, r.err = d.people.App(ctx, tenant, id)
-	if r.err == nil && r.app.Revoked {
-		r = remembered{at: now, err: fault.NotFound.Errorf(nil, "Application %s is revoked", r.app.ID)}
-	}
-	if r.err != nil && !errors.Is(r.err, fault.NotFound) {
-		return App{}, r.err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.begin(revision)
-	if d.revision == revision {
-		if len(d.apps) >= maxRemembered {
-			clear(d.apps)
+	return recall(d, d.apps, key{tenant, id}, func() (App, error) {
+		app, err := d.people.App(ctx, tenant, id)
+		if err == nil && app.Revoked {
+			return App{}, fault.NotFound.Errorf(nil, "Application %s is revoked", app.ID)
 		}
-		d.apps[key] = r
+		return app, err
+	})
+}
+
+// Person finds a person of a tenant, by their ids, or is fault.NotFound.
+func (d *Directory) Person(ctx context.Context, tenant, id string) (Person, error) {
+	if err := d.within(ctx, tenant, id); err != nil {
+		return Person{}, err
 	}
-	return r.app, r.err
+	return recall(d, d.persons, key{tenant, id}, func() (Person, error) {
+		p, err := d.people.Person(ctx, tenant, id)
+		if err == nil && p.Disabled {
+			return Person{}, fault.NotFound.Errorf(nil, "User %s is disabled", p.ID)
+		}
+		return p, err
+	})
+}
+
+// Policy returns the roles and device groups of a tenant, or is fault.NotFound.
+func (d *Directory) Policy(ctx context.Context, tenant string) (*Policy, error) {
+	if _, err := d.Tenant(ctx, tenant); err != nil {
+		return nil, err
+	}
+	return recall(d, d.policies, tenant, func() (*Policy, error) { return d.people.Policy(ctx, tenant) })
+}
+
+// Groups returns the device groups of a tenant, or is fault.NotFound.
+func (d *Directory) Groups(ctx context.Context, tenant string) (*device.Groups, error) {
+	p, err := d.Policy(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return p.Groups, nil
+}
+
+// SessionOf returns the id of the person whose sign-in a session is, or is
+// fault.NotFound where it has ended.
+func (d *Directory) SessionOf(ctx context.Context, tenant, session string) (person string, err error) {
+	if err := d.within(ctx, tenant, session); err != nil {
+		return "", err
+	}
+	return recall(d, d.sessions, key{tenant, session}, func() (string, error) { return d.people.SessionOf(ctx, tenant, session) })
+}
+
+// TrustedIssuers returns the issuers beside this one whose tokens hold here, of
+// the tenants that are not revoked.
+func (d *Directory) TrustedIssuers(ctx context.Context) ([]TrustedIssuer, error) {
+	return recall(d, d.issuers, "", func() ([]TrustedIssuer, error) {
+		all, err := d.people.TrustedIssuers(ctx)
+		kept := []TrustedIssuer{}
+		for _, one := range all {
+			if _, gone := d.Tenant(ctx, one.Tenant); err == nil && !one.Revoked && gone == nil {
+				kept = append(kept, one)
+			}
+		}
+		return kept, err
+	})
+}
+
+// within is nil if the tenant is there and the id could be of something.
+func (d *Directory) within(ctx context.Context, tenant, id string) error {
+	if len(id) > maxID {
+		return fault.NotFound.Errorf(nil, "There is nothing with such an id")
+	}
+	_, err := d.Tenant(ctx, tenant)
+	return err
 }
 
 // begin forgets everything that is older than revision. Its caller holds mu.
 func (d *Directory) begin(revision uint64) {
-	if revision > d.revision {
-		d.revision, d.tenants, d.listed = revision, nil, time.Time{}
-		clear(d.apps)
+	if revision <= d.revision {
+		return
 	}
+	d.revision = revision
+	clear(d.tenants)
+	clear(d.apps)
+	clear(d.persons)
+	clear(d.policies)
+	clear(d.sessions)
+	clear(d.issuers)
 }
 
 // fresh says whether what was read at a time still counts. A clock that was set

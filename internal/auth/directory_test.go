@@ -114,7 +114,7 @@ func TestADirectoryRemembersWithinItsBound(t *testing.T) {
 // of them is kept.
 func TestADirectoryRemembersNoLongID(t *testing.T) {
 	f := newFixture(t)
-	if _, err := f.tokens.Directory.App(t.Context(), tenant, strings.Repeat("a", maxAppID+1)); !errors.Is(err, fault.NotFound) {
+	if _, err := f.tokens.Directory.App(t.Context(), tenant, strings.Repeat("a", maxID+1)); !errors.Is(err, fault.NotFound) {
 		t.Errorf("a long id: %v", err)
 	}
 	if n := len(f.tokens.Directory.apps); n != 0 {

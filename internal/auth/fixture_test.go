@@ -28,7 +28,10 @@ type records struct {
 	mu       sync.Mutex
 	keys     []keys.Record
 	tenants  []Tenant
-	apps     map[string]App // by tenant/id
+	apps     map[string]App    // by tenant/id
+	persons  map[string]Person // by tenant/id
+	sessions map[string]string // by tenant/id: the person's
+	policy   *Policy
 	down     error
 	revision uint64
 	asked    int // how often for an application
@@ -87,6 +90,32 @@ func (r *records) App(_ context.Context, tenant, id string) (App, error) {
 	}
 	return app, nil
 }
+
+func (r *records) Person(_ context.Context, tenant, id string) (Person, error) {
+	return there(r, r.persons, tenant, id)
+}
+
+func (r *records) SessionOf(_ context.Context, tenant, id string) (string, error) {
+	return there(r, r.sessions, tenant, id)
+}
+
+func there[V any](r *records, in map[string]V, tenant, id string) (V, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := in[tenant+"/"+id]
+	if !ok && r.down == nil {
+		return v, fault.NotFound.Errorf(nil, "there is no %s", id)
+	}
+	return v, r.down
+}
+
+func (r *records) Policy(context.Context, string) (*Policy, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.policy, r.down
+}
+
+func (r *records) TrustedIssuers(context.Context) ([]TrustedIssuer, error) { return nil, nil }
 
 type fixture struct {
 	tokens *Tokens

@@ -20,12 +20,12 @@ type Guard struct {
 	Now     func() time.Time
 }
 
-// Permit is nil if who holds any one of the permissions, and has a call left of
-// the limit of the API it came by. Without permission the refusal of act on
+// Permit is nil if who has the right, and a call left of the limit of the API it
+// came by. Without the right the refusal of act on
 // object is recorded and returned. A call over the limit is returned alone:
 // those are summed, else a caller could fill the log by asking often.
-func (g Guard) Permit(ctx context.Context, who Caller, act audit.Act, object string, anyOf ...string) error {
-	err := who.Need(anyOf...)
+func (g Guard) Permit(ctx context.Context, who Caller, act audit.Act, object string, right Right) error {
+	err := who.Need(right)
 	if err != nil {
 		return g.Refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
 	}

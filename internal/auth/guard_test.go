@@ -34,10 +34,10 @@ func TestGuardRecordsWhatItRefuses(t *testing.T) {
 
 	gone, leave := context.WithCancel(t.Context())
 	leave() // a caller that goes away does not escape its entry
-	if err := g.Permit(gone, who, audit.ActRead, "x", Administer, ReadAll); err != nil || len(book.entries) != 0 {
+	if err := g.Permit(gone, who, audit.ActRead, "x", Right{Roles: []string{Administer, ReadAll}}); err != nil || len(book.entries) != 0 {
 		t.Errorf("permitted: %v, %d entries", err, len(book.entries))
 	}
-	if err := g.Permit(gone, who, audit.ActLink, "x", Administer); !errors.Is(err, fault.Forbidden) {
+	if err := g.Permit(gone, who, audit.ActLink, "x", AdministerAll); !errors.Is(err, fault.Forbidden) {
 		t.Errorf("not permitted: %v, want Forbidden", err)
 	}
 	cause := fault.NotFound.Errorf(nil, "no")
@@ -81,7 +81,7 @@ func TestOurOwnFailureIsNoRefusal(t *testing.T) {
 func TestRefusalThatCannotBeRecordedSaysSo(t *testing.T) {
 	full := errors.New("full")
 	g := Guard{Records: &notebook{full: full}, Now: time.Now}
-	err := g.Permit(t.Context(), Caller{Tenant: "t"}, audit.ActLink, "x", Administer)
+	err := g.Permit(t.Context(), Caller{Tenant: "t"}, audit.ActLink, "x", AdministerAll)
 	if !errors.Is(err, fault.Unavailable) || !errors.Is(err, full) {
 		t.Errorf("got %v, want Unavailable and its cause", err)
 	}
@@ -92,11 +92,11 @@ func TestAPermittedCallIsChargedAndARefusedOneIsNot(t *testing.T) {
 	over := fault.TooMany.Errorf(nil, "over")
 	g := Guard{Records: book, Now: time.Now}
 	who := Caller{Kind: Application, Tenant: "t", Roles: []string{ReadAll}, Charge: func(context.Context) error { charged++; return over }}
-	if err := g.Permit(t.Context(), who, audit.ActLink, "x", Administer); !errors.Is(err, fault.Forbidden) || charged != 0 {
+	if err := g.Permit(t.Context(), who, audit.ActLink, "x", AdministerAll); !errors.Is(err, fault.Forbidden) || charged != 0 {
 		t.Errorf("without permission: %v, charged %d times", err, charged)
 	}
 	before := len(book.entries)
-	if err := g.Permit(t.Context(), who, audit.ActLink, "x", ReadAll); err != over || charged != 1 {
+	if err := g.Permit(t.Context(), who, audit.ActLink, "x", ReadMachines); err != over || charged != 1 {
 		t.Errorf("over the limit: %v, charged %d times; want %v", err, charged, over)
 	}
 	if len(book.entries) != before {

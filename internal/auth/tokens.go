@@ -82,10 +82,20 @@ type claims struct {
 	AppName   string        `json:"app_displayname,omitempty"`
 	AppID     string        `json:"appid,omitempty"`
 	AppIDACR  Proof         `json:"appidacr,omitempty"`
+	Methods   []string      `json:"amr,omitempty"`
 	Party     string        `json:"azp,omitempty"` // as appid, for readers of v2.0 tokens
 	Provider  string        `json:"idp,omitempty"`
 	Object    string        `json:"oid,omitempty"`
+	Principal string        `json:"upn,omitempty"`
+	Unique    string        `json:"unique_name,omitempty"` // as upn, and preferred_username too: clients look for any of them
+	Preferred string        `json:"preferred_username,omitempty"`
+	Name      string        `json:"name,omitempty"`
+	Groups    []string      `json:"groups,omitempty"`
 	Roles     []string      `json:"roles,omitempty"`
+	Scopes    string        `json:"scp,omitempty"`
+	Session   string        `json:"sid,omitempty"`
+	AuthTime  int64         `json:"auth_time,omitempty"`
+	Nonce     string        `json:"nonce,omitempty"` // of an id token
 	Subject   string        `json:"sub"`
 	Tenant    string        `json:"tid"`
 	ID        string        `json:"jti"`
@@ -103,6 +113,7 @@ type Proof string
 
 // The proofs.
 const (
+	ByNothing     Proof = "0" // a public application, which acts for a person
 	BySecret      Proof = "1"
 	ByCertificate Proof = "2"
 )
@@ -169,10 +180,59 @@ func sign(kid string, key *rsa.PrivateKey, now time.Time, c claims, life time.Du
 	return token, nil
 }
 
-// Validate returns the caller that a token of an application names, with the
-// roles that the application has now. Whatever is wrong with the token, its
-// application or its tenant is fault.Unauthorized; another error means that it
-// could not be told.
+// Delegation is what a person lets an application do in their name.
+type Delegation struct {
+	App     App
+	By      Proof // of the application
+	Person  Person
+	Scopes  []string  // among Scopes
+	Session string    // id of the sign-in: the token is worth nothing once that has ended
+	Methods []string  // how the person proved themselves (RFC 8176): pwd, otp, mfa
+	At      time.Time // when they did
+}
+
+// Delegate returns an access token by which an application acts in a person's
+// name, good for [TokenLife]; base and resource are as for Grant.
+func (t *Tokens) Delegate(base, resource string, d Delegation) (Issued, error) {
+	kid, key := t.keys.TokenKey()
+	now, c := t.now().UTC().Truncate(time.Second), t.delegated(base, d)
+	c.Audience, c.Scopes = resource, strings.Join(d.Scopes, " ")
+	c.AppName, c.AppID, c.AppIDACR, c.Party, c.Groups = d.App.Name, d.App.ID, d.By, d.App.ID, d.Person.Groups
+	if len(c.Groups) > maxGroupsClaim {
+		c.Groups = nil
+	}
+	token, err := sign(kid, key, now, c, TokenLife)
+	return Issued{Token: token, From: now, Until: now.Add(TokenLife)}, err
+}
+
+// maxGroupsClaim is the most groups that a token names; of more it names none, as
+// Microsoft's issuer does. What counts is looked up at each request.
+const maxGroupsClaim = 200
+
+// Identify returns an id token for an application that a person signed in to.
+// issuer is that of the metadata by which the application came. nonce is that of
+// its request, or "".
+func (t *Tokens) Identify(base, issuer, nonce string, d Delegation) (string, error) {
+	kid, key := t.keys.TokenKey()
+	c := t.delegated(base, d)
+	c.Issuer, c.Audience, c.Nonce, c.AuthTime = issuer, d.App.ID, nonce, d.At.Unix()
+	return sign(kid, key, t.now(), c, TokenLife)
+}
+
+// delegated are the claims that say who a person is.
+func (t *Tokens) delegated(base string, d Delegation) claims {
+	issuer := Issuer(base, d.Person.Tenant)
+	return claims{
+		Issuer: issuer, Provider: issuer, Tenant: d.Person.Tenant, Session: d.Session, Methods: d.Methods,
+		Object: d.Person.ID, Subject: d.Person.ID, Name: d.Person.Name,
+		Principal: d.Person.Principal, Unique: d.Person.Principal, Preferred: d.Person.Principal,
+	}
+}
+
+// Validate returns the caller that a token names, with the rights that the
+// application or person has now. Whatever is wrong with the token, its
+// application, person or tenant is fault.Unauthorized; another error means that
+// it could not be told.
 func (t *Tokens) Validate(ctx context.Context, token string) (Caller, error) {
 	c, err := t.verify(ctx, token)
 	if err != nil {
@@ -182,17 +242,56 @@ func (t *Tokens) Validate(ctx context.Context, token string) (Caller, error) {
 		return Caller{}, refuse(nil, "The access token is meant for another audience")
 	}
 	app, err := t.Directory.App(ctx, c.Tenant, c.AppID)
-	if errors.Is(err, fault.NotFound) {
-		return Caller{}, refuse(err, "The application of the access token does not exist any more")
+	if err := known(err, "application"); err != nil {
+		return Caller{}, err
 	}
-	if err != nil {
-		return Caller{}, fmt.Errorf("application of an access token: %w", err)
+	if c.Session != "" || c.Scopes != "" {
+		return t.person(ctx, c, app)
 	}
-	caller := Caller{Kind: Application, Tenant: app.Tenant, ID: app.ID, Name: app.Name, Roles: app.Roles, Source: "PublicApi"}
+	caller := Caller{Kind: Application, Tenant: app.Tenant, ID: app.ID, Name: app.Name, Roles: app.Roles, Source: publicAPI}
 	if caller.Name == "" {
 		caller.Name = app.ID
 	}
 	return caller, nil
+}
+
+const publicAPI = "PublicApi"
+
+// person is the caller of a delegated token. An application that has lost a
+// scope does no more in anybody's name by it.
+func (t *Tokens) person(ctx context.Context, c *verified, app App) (Caller, error) {
+	p, err := t.Directory.Person(ctx, c.Tenant, c.Object)
+	if err := known(err, "user"); err != nil {
+		return Caller{}, err
+	}
+	of, err := t.Directory.SessionOf(ctx, c.Tenant, c.Session)
+	if err := known(err, "sign-in"); err != nil {
+		return Caller{}, err
+	}
+	if of != p.ID {
+		return Caller{}, refuse(nil, "The access token is of another user's sign-in")
+	}
+	policy, err := t.Directory.Policy(ctx, c.Tenant)
+	if err := known(err, "tenant"); err != nil {
+		return Caller{}, err
+	}
+	scopes := slices.DeleteFunc(strings.Fields(c.Scopes), func(s string) bool { return !slices.Contains(app.Scopes, s) })
+	return Caller{
+		Kind: User, Tenant: p.Tenant, ID: p.ID, Name: p.Principal, App: app.ID, Scopes: scopes, Session: c.Session,
+		Person: policy.Rights(p.Groups), Source: publicAPI,
+	}, nil
+}
+
+// known makes of what was not found a token that is worth nothing.
+func known(err error, what string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fault.NotFound):
+		return refuse(err, "The "+what+" of the access token does not exist any more")
+	default:
+		return fmt.Errorf("%s of an access token: %w", what, err)
+	}
 }
 
 // DeviceToken is what a device's access token says.
@@ -215,11 +314,9 @@ func (t *Tokens) ValidateDevice(ctx context.Context, token string) (DeviceToken,
 	if c.Audience != deviceAudience || err != nil || c.Confirm == nil || c.Confirm.JKT == "" {
 		return DeviceToken{}, refuse(err, "The access token is not a device's")
 	}
-	switch _, err := t.Directory.Tenant(ctx, c.Tenant); {
-	case errors.Is(err, fault.NotFound):
-		return DeviceToken{}, refuse(err, "The tenant of the access token does not exist any more")
-	case err != nil:
-		return DeviceToken{}, fmt.Errorf("tenant of an access token: %w", err)
+	_, err = t.Directory.Tenant(ctx, c.Tenant)
+	if err := known(err, "tenant"); err != nil {
+		return DeviceToken{}, err
 	}
 	return DeviceToken{Tenant: c.Tenant, Device: id, JKT: c.Confirm.JKT, Expires: time.Unix(c.Expires, 0).UTC()}, nil
 }

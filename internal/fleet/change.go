@@ -40,11 +40,13 @@ var (
 	exposures = []string{"None", "Low", "Medium", "High"}
 )
 
-// Update changes what is said of the device that a name means. read gives the
-// change: it is asked for last, when the caller may and the device is known.
-func (f *Fleet) Update(ctx context.Context, who auth.Caller, name string, read func() (Change, error)) (device.Device, error) {
-	changed, err := f.update(ctx, who, audit.Clip(name), func() ([]device.ID, Change, error) {
-		dev, err := f.Find(ctx, who.Tenant, name)
+// Update changes what is said of the device that a name means. The right that it
+// takes is auth.TagMachine or auth.UpdateMachine, as the contract has it of what
+// is changed. read gives the change: it is asked for last, when the caller may
+// and the device is known.
+func (f *Fleet) Update(ctx context.Context, who auth.Caller, name string, right auth.Right, read func() (Change, error)) (device.Device, error) {
+	changed, err := f.update(ctx, who, audit.Clip(name), right, func() ([]device.ID, Change, error) {
+		dev, err := f.Find(ctx, who, name)
 		if err != nil {
 			return nil, Change{}, err
 		}
@@ -60,7 +62,7 @@ func (f *Fleet) Update(ctx context.Context, who auth.Caller, name string, read f
 // UpdateMany changes what is said of several devices, named by their ids: of
 // all of them or of none.
 func (f *Fleet) UpdateMany(ctx context.Context, who auth.Caller, read func() ([]string, Change, error)) ([]device.Device, error) {
-	return f.update(ctx, who, who.Tenant, func() ([]device.ID, Change, error) {
+	return f.update(ctx, who, who.Tenant, auth.TagMachine, func() ([]device.ID, Change, error) {
 		names, c, err := read()
 		if err != nil {
 			return nil, c, err
@@ -82,8 +84,8 @@ func (f *Fleet) UpdateMany(ctx context.Context, who auth.Caller, read func() ([]
 	})
 }
 
-func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, read func() ([]device.ID, Change, error)) ([]device.Device, error) {
-	if err := f.guard().Permit(ctx, who, audit.ActUpdateDevice, object, auth.ReadWriteAll); err != nil {
+func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, right auth.Right, read func() ([]device.ID, Change, error)) ([]device.Device, error) {
+	if err := f.guard().Permit(ctx, who, audit.ActUpdateDevice, object, right); err != nil {
 		return nil, err
 	}
 	var changed []device.Device
@@ -91,8 +93,15 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, read
 	if err == nil {
 		err = c.check()
 	}
+	var groups *device.Groups
+	if err == nil {
+		groups, err = f.Groups.Groups(ctx, who.Tenant)
+	}
 	if err == nil {
 		changed, err = f.Records.ChangeDevices(ctx, who.Tenant, ids, func(d device.Device) (device.Device, audit.Entry, error) {
+			if !who.Reach().Has(groups.Of(d).ID) {
+				return d, audit.Entry{}, absent(string(d.ID))
+			}
 			return f.apply(who, d, c)
 		})
 	}

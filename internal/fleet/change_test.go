@@ -119,7 +119,7 @@ func TestWhoMayNotIsToldSoBeforeAnythingIsRead(t *testing.T) {
 		"list":       func() error { _, err := f.List(t.Context(), who, nil); return err },
 		"by address": func() error { _, err := f.ByAddress(t.Context(), who, nil); return err },
 		"by tag":     func() error { _, err := f.ByTag(t.Context(), who, nil); return err },
-		"update":     func() error { _, err := f.Update(t.Context(), who, "x", nil); return err },
+		"update":     func() error { _, err := f.Update(t.Context(), who, "x", auth.TagMachine, nil); return err },
 		"many":       func() error { _, err := f.UpdateMany(t.Context(), who, nil); return err },
 	} {
 		before := len(r.entries)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"swab/internal/audit"
@@ -28,17 +29,17 @@ type Records interface {
 	// host name is name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
 
-	// Devices returns the tenant's devices that q selects, the newest first where
-	// it does not say another order.
-	Devices(ctx context.Context, tenant string, q odata.Query) (odata.Page[device.Device], error)
+	// Devices returns the tenant's devices within reach that q selects, the newest
+	// first where it does not say another order.
+	Devices(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[device.Device], error)
 
-	// DevicesAt returns the tenant's devices that told of an address at some
+	// DevicesAt returns the tenant's devices within reach that told of an address at some
 	// time in an interval, both ends included, the one enrolled last first.
-	DevicesAt(ctx context.Context, tenant string, address netip.Addr, from, to time.Time, top int) ([]device.Device, error)
+	DevicesAt(ctx context.Context, tenant string, reach device.Reach, address netip.Addr, from, to time.Time, top int) ([]device.Device, error)
 
-	// DevicesTagged returns the tenant's devices that have a tag, or one that
+	// DevicesTagged returns the tenant's devices within reach that have a tag, or one that
 	// begins so, the one enrolled last first.
-	DevicesTagged(ctx context.Context, tenant, tag string, begins bool, top int) ([]device.Device, error)
+	DevicesTagged(ctx context.Context, tenant string, reach device.Reach, tag string, begins bool, top int) ([]device.Device, error)
 
 	// ChangeDevices reads devices, has change make of each what it should
 	// become and keeps that with the entry, in one transaction for all; whoever
@@ -48,9 +49,16 @@ type Records interface {
 	ChangeDevices(ctx context.Context, tenant string, ids []device.ID, change func(device.Device) (device.Device, audit.Entry, error)) ([]device.Device, error)
 }
 
+// Groups is where the device groups of a tenant are known, as they are now;
+// *auth.Directory satisfies it.
+type Groups interface {
+	Groups(ctx context.Context, tenant string) (*device.Groups, error)
+}
+
 // Fleet is a tenant's devices, as people see them.
 type Fleet struct {
 	Records Records
+	Groups  Groups
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -68,31 +76,31 @@ func (f *Fleet) guard() auth.Guard { return auth.Guard{Records: f.Records, Now: 
 // Get returns the device that a name means: its id, its Entra id, its full name
 // or its host name.
 func (f *Fleet) Get(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
-	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadMachines); err != nil {
 		return device.Device{}, err
 	}
-	return f.Find(ctx, who.Tenant, name)
+	return f.Find(ctx, who, name)
 }
 
 // List returns the tenant's devices that a query selects, the newest first where
 // it does not say another order. read reads the query: an error of it is the
 // caller's, and told only to those who may look.
 func (f *Fleet) List(ctx context.Context, who auth.Caller, read func() (odata.Query, error)) (odata.Page[device.Device], error) {
-	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadMachines); err != nil {
 		return odata.Page[device.Device]{}, err
 	}
 	q, err := read()
 	if err != nil {
 		return odata.Page[device.Device]{}, err
 	}
-	return f.Records.Devices(ctx, who.Tenant, q)
+	return f.Records.Devices(ctx, who.Tenant, who.Reach(), q)
 }
 
 // ByAddress returns the devices that told of an address within 15 minutes of a
 // moment, which must be one of the last 30 days; one still to come is no
 // mistake. what reads the address and the moment, as for List.
 func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (netip.Addr, time.Time, error)) ([]device.Device, error) {
-	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadMachines); err != nil {
 		return nil, err
 	}
 	address, at, err := what()
@@ -102,29 +110,32 @@ func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (net
 	if f.Now().Sub(at) > Remembered {
 		return nil, fault.BadRequest.Errorf(nil, "The timestamp lies over 30 days back; ask for one within the last 30 days")
 	}
-	return f.Records.DevicesAt(ctx, who.Tenant, address.Unmap().WithZone(""), at.Add(-Around), at.Add(Around), MaxFound)
+	return f.Records.DevicesAt(ctx, who.Tenant, who.Reach(), address.Unmap().WithZone(""), at.Add(-Around), at.Add(Around), MaxFound)
 }
 
 // ByTag returns the devices that have a tag, or one that begins with it. what
 // reads which, as for List.
 func (f *Fleet) ByTag(ctx context.Context, who auth.Caller, what func() (tag string, begins bool, err error)) ([]device.Device, error) {
-	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadAll, auth.ReadWriteAll); err != nil {
+	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, who.Tenant, auth.ReadMachines); err != nil {
 		return nil, err
 	}
 	tag, begins, err := what()
 	if err != nil {
 		return nil, err
 	}
-	return f.Records.DevicesTagged(ctx, who.Tenant, tag, begins, MaxFound)
+	return f.Records.DevicesTagged(ctx, who.Tenant, who.Reach(), tag, begins, MaxFound)
 }
 
-// Find returns the device of a tenant that a name means. It asks nobody's
-// permission: that is for the operation that looks for the device.
-func (f *Fleet) Find(ctx context.Context, tenant, name string) (device.Device, error) {
+// Find returns the device within a caller's reach that a name means. It asks for
+// no right: that is for the operation that looks for the device.
+func (f *Fleet) Find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
 	if len(name) > MaxName {
 		return device.Device{}, absent(name)
 	}
-	found, err := f.Records.FindDevices(ctx, tenant, name)
+	found, err := f.Records.FindDevices(ctx, who.Tenant, name)
+	if err == nil {
+		found, err = f.within(ctx, who, found)
+	}
 	if err != nil {
 		return device.Device{}, err
 	}
@@ -136,6 +147,20 @@ func (f *Fleet) Find(ctx context.Context, tenant, name string) (device.Device, e
 		return device.Device{}, absent(name)
 	}
 	return dev, nil
+}
+
+// within are those of some devices that a caller reaches, by the groups' rules as
+// they are now.
+func (f *Fleet) within(ctx context.Context, who auth.Caller, found []device.Device) ([]device.Device, error) {
+	reach := who.Reach()
+	if reach.All || len(found) == 0 {
+		return found, nil
+	}
+	groups, err := f.Groups.Groups(ctx, who.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(d device.Device) bool { return !reach.Has(groups.Of(d).ID) }), nil
 }
 
 func absent(name string) error {

@@ -95,7 +95,7 @@ func (h *house) reopen(t *testing.T) {
 	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
 	h.waker.Store(h.bus)
 	h.engine = &action.Engine{
-		Records: h.store, Devices: &fleet.Fleet{Records: h.store, Now: h.now, Logger: log}, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
+		Records: h.store, Devices: &fleet.Fleet{Records: h.store, Groups: auth.NewDirectory(h.store, h.now), Now: h.now, Logger: log}, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	h.g = must(New(Options{
 		Bases: []string{h.URL}, Engine: h.engine, Devices: h.store, Tokens: auth.NewTokens([]string{h.URL}, h.keys, h.store, h.now),

@@ -168,7 +168,7 @@ func newHouse(t testing.TB, changes ...change) *house {
 	h.bus = bus.NewLocal(func(id deviceID) { h.g.Wake(id) })
 	h.waker.Store(h.bus)
 	h.engine = &action.Engine{
-		Records: h.store, Devices: &fleet.Fleet{Records: h.store, Now: h.now, Logger: log}, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
+		Records: h.store, Devices: &fleet.Fleet{Records: h.store, Groups: auth.NewDirectory(h.store, h.now), Now: h.now, Logger: log}, Log: h.store, Keys: h.keys, Bus: h.bus, Now: h.now, Times: action.DefaultTimes(), Logger: log,
 	}
 	if o.Engine == nil {
 		o.Engine = h.engine

@@ -48,6 +48,7 @@ type Server struct {
 	ring      *keys.Ring
 	home      string // id of the installation's first tenant
 	certs     *certificates
+	tokens    *auth.Tokens
 	denials   *auth.Denials
 	limiter   *limit.Limiter // nil: there are no limits
 	vault     *vault.Vault
@@ -202,7 +203,8 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 		return err
 	}
 	s.register = &access.Register{Records: s.store, Ring: ring, Home: home, Now: s.now, Logger: s.log}
-	s.fleet = &fleet.Fleet{Records: s.store, Now: s.now, Logger: s.log}
+	s.tokens = auth.NewTokens(s.origin.Bases(), ring, s.store, s.now)
+	s.fleet = &fleet.Fleet{Records: s.store, Groups: s.tokens.Directory, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
@@ -223,10 +225,9 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 
 // doors makes what speaks to the outside.
 func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, home string) (err error) {
-	tokens := auth.NewTokens(bases, ring, s.store, s.now)
 	s.denials = auth.NewDenials(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
-		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
+		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: s.tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
 		Address: s.origin.Client, OnDenied: s.denials.Add, OnKnown: known,
 	})
 	if err != nil {
@@ -242,11 +243,11 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	}
 	s.api = api.New(api.Config{
 		Limiter: s.limiter, Limits: limits,
-		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: tokens, Denials: s.denials,
+		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Denials: s.denials,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.issuer = issuer.New(issuer.Config{
-		Keys: ring, Tokens: tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+		Keys: ring, Tokens: s.tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
 	s.manual, err = manual.New(manual.Config{Origin: s.origin, Now: s.now, Observe: s.metrics.observe})
 	return err

@@ -83,8 +83,8 @@ func (s *Store) CreateApp(ctx context.Context, app auth.App) error {
 }
 
 func (t *tx) createApp(ctx context.Context, app auth.App) error {
-	_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, created, revoked) VALUES (?, ?, ?, ?, ?, ?)",
-		app.Tenant, app.ID, app.Name, text(app.Roles), ticks(app.Created), app.Revoked)
+	_, err := t.exec(ctx, "INSERT INTO apps (tenant, id, name, roles, scopes, redirects, public, created, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		app.Tenant, app.ID, app.Name, texts(app.Roles), texts(app.Scopes), texts(app.Redirects), app.Public, ticks(app.Created), app.Revoked)
 	if t.dialect.duplicate(err) {
 		return fault.InvalidInput.Errorf(err, "Application %s exists already", app.ID)
 	}
@@ -128,11 +128,11 @@ func (t *tx) addCertificate(ctx context.Context, tenant, app string, c auth.Cert
 	return nil
 }
 
-const selectApps = `SELECT a.tenant, a.id, a.name, a.roles, a.created, a.revoked OR t.revoked
+const selectApps = `SELECT a.tenant, a.id, a.name, a.roles, a.scopes, a.redirects, a.public, a.created, a.revoked OR t.revoked
 	FROM apps a JOIN tenants t ON t.id = a.tenant WHERE a.tenant = ?`
 
 func scanApp(r row) (a auth.App, err error) {
-	err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, when{&a.Created}, &a.Revoked)
+	err = r.Scan(&a.Tenant, &a.ID, &a.Name, fromText{&a.Roles}, fromText{&a.Scopes}, fromText{&a.Redirects}, &a.Public, when{&a.Created}, &a.Revoked)
 	return a, err
 }
 

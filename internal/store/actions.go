@@ -10,14 +10,9 @@ import (
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/device"
-	"swab/internal/fault"
 )
 
 var _ action.Records = (*Store)(nil)
-
-func noAction(id action.ID, cause error) error {
-	return fault.NotFound.Errorf(cause, "Machine action %s was not found", id)
-}
 
 // CreateAction keeps a new action with the entry that records it, as
 // action.Records says.
@@ -58,7 +53,7 @@ func (s *Store) Action(ctx context.Context, tenant string, id action.ID) (action
 func actionOf(ctx context.Context, c *conn, tenant string, id action.ID, lock string) (action.Action, error) {
 	a, err := one(ctx, c, scanAction, selectAction+fromActions+" WHERE a.tenant = ? AND a.id = ?"+lock, tenant, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return a, noAction(id, err)
+		return a, action.Absent(id, err)
 	}
 	return a, err
 }

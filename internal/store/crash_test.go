@@ -13,6 +13,7 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/audit"
+	"swab/internal/device"
 	"swab/internal/odata"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
@@ -38,7 +39,7 @@ func writeForEver(database string) error {
 	if err != nil {
 		return err
 	}
-	devices, err := s.Devices(ctx, tenantID, odata.All())
+	devices, err := s.Devices(ctx, tenantID, device.Everywhere, odata.All())
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func checkOnce(t *testing.T, entries []audit.Logged) {
 // endActive ends what was under way, so that every device is free again.
 func endActive(t *testing.T, s *store.Store, tenant string) {
 	t.Helper()
-	devices, err := s.Devices(t.Context(), tenant, odata.All())
+	devices, err := s.Devices(t.Context(), tenant, device.Everywhere, odata.All())
 	if err != nil {
 		t.Fatal(err)
 	}

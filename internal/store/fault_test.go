@@ -9,6 +9,7 @@ import (
 
 	"swab/internal/action"
 	"swab/internal/audit"
+	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/odata"
 	"swab/internal/store"
@@ -124,7 +125,7 @@ func TestFullDatabase(t *testing.T) {
 // wantActions fails the test unless the tenant's actions are those of ids.
 func wantActions(t *testing.T, s *store.Store, tenant string, ids []action.ID) {
 	t.Helper()
-	list, err := s.Actions(t.Context(), tenant, odata.All())
+	list, err := s.Actions(t.Context(), tenant, device.Everywhere, odata.All())
 	if err != nil {
 		t.Fatal(err)
 	}

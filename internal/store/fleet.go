@@ -20,7 +20,7 @@ var _ fleet.Records = (*Store)(nil)
 
 // DevicesAt returns a tenant's devices that told of an address between from and
 // to, as fleet.Records says.
-func (s *Store) DevicesAt(ctx context.Context, tenant string, address netip.Addr, from, to time.Time, top int) ([]device.Device, error) {
+func (s *Store) DevicesAt(ctx context.Context, tenant string, reach device.Reach, address netip.Addr, from, to time.Time, top int) ([]device.Device, error) {
 	return read(ctx, s, "devices at an address", func(ctx context.Context, c *conn) ([]device.Device, error) {
 		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices WHERE tenant = ? AND id IN
 			(SELECT device FROM device_addresses WHERE tenant = ? AND address = ? AND since <= ? AND until >= ?)
@@ -30,7 +30,7 @@ func (s *Store) DevicesAt(ctx context.Context, tenant string, address netip.Addr
 }
 
 // DevicesTagged returns a tenant's devices that have a tag, as fleet.Records says.
-func (s *Store) DevicesTagged(ctx context.Context, tenant, tag string, begins bool, top int) ([]device.Device, error) {
+func (s *Store) DevicesTagged(ctx context.Context, tenant string, reach device.Reach, tag string, begins bool, top int) ([]device.Device, error) {
 	which, args := "tag = ?", []any{tenant, tenant, tag}
 	if begins {
 		which = "tag >= ?"

@@ -5,12 +5,13 @@ import (
 	"strings"
 
 	"swab/internal/action"
+	"swab/internal/device"
 	"swab/internal/odata"
 )
 
-// Actions returns those that q selects, newest first where it does not say
+// Actions returns those of devices within reach that q selects, newest first where it does not say
 // another order.
-func (s *Store) Actions(ctx context.Context, tenant string, q odata.Query) (odata.Page[action.Action], error) {
+func (s *Store) Actions(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[action.Action], error) {
 	return list(ctx, s, "actions of "+tenant, &actionList, actionColumns, tenant, q)
 }
 

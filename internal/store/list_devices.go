@@ -13,9 +13,9 @@ import (
 // MaxDevices is the most devices that one list holds.
 const MaxDevices = odata.MaxTop
 
-// Devices returns a tenant's devices that q selects, the one enrolled last first
+// Devices returns a tenant's devices within reach that q selects, the one enrolled last first
 // where it does not say another order.
-func (s *Store) Devices(ctx context.Context, tenant string, q odata.Query) (odata.Page[device.Device], error) {
+func (s *Store) Devices(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[device.Device], error) {
 	return list(ctx, s, "devices of "+tenant, &deviceList, deviceColumnsAt(s.now()), tenant, q)
 }
 

@@ -7,11 +7,16 @@ import (
 
 // identities are the tables whose changes callers may not go on without: who is
 // let in, and as what.
-var identities = []string{"tenants", "apps", "app_secrets", "app_certificates"}
+var identities = []string{
+	"tenants", "apps", "app_secrets", "app_certificates",
+	"users", "user_groups", "user_group_members", "roles", "role_groups", "device_groups", "device_group_access",
+	"sessions SET ended", // a new one, and the use of one, change nothing for anybody
+	"trusted_issuers",
+}
 
-// AccessRevision changes with each change of a tenant, an application, its
-// secrets or its certificates that this process makes, before the call that
-// makes it returns. It starts at 0 with the process.
+// AccessRevision changes with each change that this process makes of what stands
+// in those tables, before the call that makes it returns. It starts at 0 with the
+// process.
 func (s *Store) AccessRevision() uint64 { return s.revision.Load() }
 
 // exec is conn.exec; it takes note of changes that raise the revision, so that

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"swab/internal/device"
+
 	"golang.org/x/mod/sumdb/tlog"
 	_ "modernc.org/sqlite" // to look into the file beside the store
 
@@ -249,9 +251,9 @@ func runAllQueries(t *testing.T, s *store.Store) {
 	second := newAction(d, 2)
 	for what, err := range map[string]error{
 		"changed action": errOf(s.ChangeAction(ctx, tenant, a.ID, func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil })),
-		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, odata.All())), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
+		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, device.Everywhere, odata.All())), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
 		"device by id":   errors.Join(errOf(s.DeviceByID(ctx, d.ID)), s.Seen(ctx, tenant, d.ID, d)),
-		"actions": errors.Join(errOf(s.Action(ctx, tenant, a.ID)), errOf(s.Actions(ctx, tenant, odata.All())),
+		"actions": errors.Join(errOf(s.Action(ctx, tenant, a.ID)), errOf(s.Actions(ctx, tenant, device.Everywhere, odata.All())),
 			errOf(s.DueActions(ctx, start, 1))),
 		"access": errors.Join(s.CreateApp(ctx, auth.App{Tenant: tenant, ID: "a", Secrets: []auth.Secret{{ID: "s"}}}), errOf(s.App(ctx, tenant, "a"))),
 		"uploads": errors.Join(s.CreateUpload(ctx, u), errOf(s.UploadsOf(ctx, tenant, a.ID)), errOf(s.UploadsIn(ctx, vault.Receiving, 1)), errOf(s.UnwantedUploads(ctx, 1)),

@@ -54,6 +54,9 @@ func text(v any) string {
 	return string(b)
 }
 
+// texts is a list as JSON for a text column; none is an empty one.
+func texts(list []string) string { return text(append([]string{}, list...)) }
+
 // fromText scans JSON of a text column.
 type fromText struct{ v any }
 

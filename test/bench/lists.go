@@ -204,9 +204,9 @@ func measureLists(ctx context.Context, t *table, s *store.Store, name string, ma
 			begun := time.Now()
 			q, err := odata.Parse(raw, list.of)
 			if err == nil && list.of == &action.Entity {
-				_, err = s.Actions(ctx, listTenant, q)
+				_, err = s.Actions(ctx, listTenant, device.Everywhere, q)
 			} else if err == nil {
-				_, err = s.Devices(ctx, listTenant, q)
+				_, err = s.Devices(ctx, listTenant, device.Everywhere, q)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", list.filter(n), err)
@@ -230,7 +230,7 @@ func measureStop(ctx context.Context, t *table, s *store.Store, name string) err
 		return err
 	}
 	begun := time.Now()
-	_, err = s.Actions(ctx, listTenant, q)
+	_, err = s.Actions(ctx, listTenant, device.Everywhere, q)
 	took := time.Since(begun)
 	if !errors.Is(err, fault.Unavailable) {
 		return fmt.Errorf("99 times contains(…) was not stopped: %w", err)

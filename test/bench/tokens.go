@@ -191,4 +191,18 @@ func (h *household) App(_ context.Context, tenant, id string) (auth.App, error) 
 	return h.app, nil
 }
 
+// The household has nobody who signs in.
+
+func (h *household) Person(context.Context, string, string) (auth.Person, error) {
+	return auth.Person{}, errNobody
+}
+
+func (h *household) Policy(context.Context, string) (*auth.Policy, error) { return nil, errNobody }
+
+func (h *household) SessionOf(context.Context, string, string) (string, error) { return "", errNobody }
+
+func (h *household) TrustedIssuers(context.Context) ([]auth.TrustedIssuer, error) { return nil, nil }
+
+var errNobody = fault.NotFound.Errorf(nil, "there is nobody here")
+
 func (h *household) AccessRevision() uint64 { return 0 }

@@ -75,16 +75,16 @@ func tenantsAreApart(t *testing.T, s *store.Store) {
 	wantFault(t, "nobody's", err, fault.NotFound, "Machine "+string(absent)+" was not found")
 	_, err = s.Head(ctx, id(9, 9))
 	wantFault(t, "no tenant's log", err, fault.NotFound, "")
-	if list, err := s.Actions(ctx, other, odata.All()); err != nil || len(list.Rows) != 0 {
+	if list, err := s.Actions(ctx, other, device.Everywhere, odata.All()); err != nil || len(list.Rows) != 0 {
 		t.Errorf("another tenant's list has %d actions, %v", len(list.Rows), err)
 	}
-	if list, err := s.Actions(ctx, other, actionsOf(dev)); err != nil || len(list.Rows) != 0 {
+	if list, err := s.Actions(ctx, other, device.Everywhere, actionsOf(dev)); err != nil || len(list.Rows) != 0 {
 		t.Errorf("another tenant's list of the device has %d actions, %v", len(list.Rows), err)
 	}
 	if _, ok, err := s.ActiveAction(ctx, other, dev); err != nil || ok {
 		t.Errorf("another tenant sees the active action: %v, %v", ok, err)
 	}
-	if list, err := s.Devices(ctx, other, odata.All()); err != nil || len(list.Rows) != 0 {
+	if list, err := s.Devices(ctx, other, device.Everywhere, odata.All()); err != nil || len(list.Rows) != 0 {
 		t.Errorf("another tenant's list has %d devices, %v", len(list.Rows), err)
 	}
 	if list, err := s.Enrollments(ctx, other); err != nil || len(list) != 0 {

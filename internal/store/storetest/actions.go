@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"swab/internal/device"
+
 	"github.com/google/go-cmp/cmp"
 
 	"swab/internal/action"
@@ -53,7 +55,7 @@ func actionComesBackWhole(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Actions(t.Context(), w.tenant, odata.All())
+	list, err := s.Actions(t.Context(), w.tenant, device.Everywhere, odata.All())
 	if err != nil || len(list.Rows) != 1 {
 		t.Fatalf("Actions() = %v, %v; want one", list, err)
 	}
@@ -178,7 +180,7 @@ func actionsNewestFirst(t *testing.T, s *store.Store) {
 		{"other device", actionsOf(newDevice(3).ID), []int{}},
 		{"none", odata.Query{Top: 0}, []int{}},
 	} {
-		list, err := s.Actions(t.Context(), w.tenant, test.q)
+		list, err := s.Actions(t.Context(), w.tenant, device.Everywhere, test.q)
 		if err != nil {
 			t.Fatal(err)
 		}

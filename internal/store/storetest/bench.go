@@ -140,7 +140,7 @@ func benchLists(b *testing.B, s *store.Store) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				list, err := s.Actions(b.Context(), tenant, q)
+				list, err := s.Actions(b.Context(), tenant, device.Everywhere, q)
 				if err != nil || len(list.Rows) != q.Top {
 					b.Fatal(len(list.Rows), err)
 				}

@@ -35,7 +35,7 @@ func tokenCounts(t *testing.T, s *store.Store) {
 		})
 	}
 	all.Wait()
-	page, err := s.Devices(t.Context(), tenant, odata.All())
+	page, err := s.Devices(t.Context(), tenant, device.Everywhere, odata.All())
 	list := page.Rows
 	if err != nil || len(list) != 3 || in.Load() != 3 {
 		t.Errorf("%d devices were admitted, %d are enrolled, %v; want 3", in.Load(), len(list), err)
@@ -143,7 +143,7 @@ func devicesAreFound(t *testing.T, s *store.Store) {
 			t.Errorf("FindDevices(%q): %v (-want +got):\n%s", test.name, err, diff)
 		}
 	}
-	page, err := s.Devices(t.Context(), tenant, odata.Query{Top: 2, Skip: 1})
+	page, err := s.Devices(t.Context(), tenant, device.Everywhere, odata.Query{Top: 2, Skip: 1})
 	if list := page.Rows; err != nil || len(list) != 2 || list[0].ID != web2 || list[1].ID != bare {
 		t.Errorf("Devices(2, 1) = %v, %v; want the second and third newest", list, err)
 	}

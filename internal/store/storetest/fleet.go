@@ -42,7 +42,7 @@ func addressesAreRemembered(t *testing.T, s *store.Store) {
 	at := func(minute float64, address string) bool {
 		t.Helper()
 		m := after(1, minute)
-		list, err := s.DevicesAt(t.Context(), w.tenant, netip.MustParseAddr(address), m, m, 0)
+		list, err := s.DevicesAt(t.Context(), w.tenant, device.Everywhere, netip.MustParseAddr(address), m, m, 0)
 		if err != nil || len(list) > 1 || len(list) == 1 && list[0].ID != dev {
 			t.Fatalf("DevicesAt(%v, %s) = %v, %v", minute, address, list, err)
 		}
@@ -79,7 +79,7 @@ func addressesAreRemembered(t *testing.T, s *store.Store) {
 			t.Errorf("minute %v: the device had %s: %t, want %t", test.minute, test.address, got, test.want)
 		}
 	}
-	list, err := s.DevicesAt(t.Context(), newTenant(t, s, 9), netip.MustParseAddr("10.0.0.1"), after(1, 0), after(1, 20), 0)
+	list, err := s.DevicesAt(t.Context(), newTenant(t, s, 9), device.Everywhere, netip.MustParseAddr("10.0.0.1"), after(1, 0), after(1, 20), 0)
 	if err != nil || len(list) != 0 {
 		t.Errorf("another tenant finds %d devices at the address, %v", len(list), err)
 	}
@@ -147,7 +147,7 @@ func tagsFindDevices(t *testing.T, s *store.Store) {
 		{"%", true, nil},
 		{"Zür", true, []device.ID{two}},
 	} {
-		list, err := s.DevicesTagged(t.Context(), tenant, test.tag, test.begins, 0)
+		list, err := s.DevicesTagged(t.Context(), tenant, device.Everywhere, test.tag, test.begins, 0)
 		var got []device.ID
 		for _, d := range list {
 			got = append(got, d.ID)
@@ -157,7 +157,7 @@ func tagsFindDevices(t *testing.T, s *store.Store) {
 		}
 	}
 	wantFault(t, "a device of another tenant", tag(tenant, []device.ID{one, foreign}, "mine"), fault.NotFound, "Machine "+string(foreign)+" was not found")
-	if list, err := s.DevicesTagged(t.Context(), tenant, "mine", false, 0); err != nil || len(list) != 0 {
+	if list, err := s.DevicesTagged(t.Context(), tenant, device.Everywhere, "mine", false, 0); err != nil || len(list) != 0 {
 		t.Errorf("a change of several was done in part: %d devices, %v", len(list), err)
 	}
 	checkLog(t, s, tenant, 6) // its start, two devices, three changes

@@ -51,10 +51,14 @@ func answersAreThose(t *testing.T, s *store.Store) {
 	ofDevice := func(d device.Device, p *odata.Property) any { return fleet.Property(d, p, now) }
 	compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice)}, devices, ofDevice,
 		func(d device.Device) (time.Time, string) { return d.FirstSeen, string(d.ID) },
-		func(q odata.Query) (odata.Page[device.Device], error) { return s.Devices(t.Context(), tenant, q) })
+		func(q odata.Query) (odata.Page[device.Device], error) {
+			return s.Devices(t.Context(), tenant, device.Everywhere, q)
+		})
 	compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property)}, actions, action.Action.Property,
 		func(a action.Action) (time.Time, string) { return a.Created, a.ID },
-		func(q odata.Query) (odata.Page[action.Action], error) { return s.Actions(t.Context(), tenant, q) })
+		func(q odata.Query) (odata.Page[action.Action], error) {
+			return s.Actions(t.Context(), tenant, device.Everywhere, q)
+		})
 }
 
 // compareAnswers holds a store's answers, walked to the last page, against what
@@ -169,7 +173,7 @@ func pagesStay(t *testing.T, s *store.Store) {
 	for _, q := range []odata.Query{odata.All(), actionsOf(w.device.ID)} {
 		got, pages := []action.ID{}, 1
 		for {
-			page, err := s.Actions(t.Context(), w.tenant, q)
+			page, err := s.Actions(t.Context(), w.tenant, device.Everywhere, q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +194,7 @@ func pagesStay(t *testing.T, s *store.Store) {
 			want = slices.Insert(want, 0, id(0xc, n))
 		}
 	}
-	list, err := s.Actions(t.Context(), w.tenant, odata.Query{Top: 4})
+	list, err := s.Actions(t.Context(), w.tenant, device.Everywhere, odata.Query{Top: 4})
 	if err != nil || len(list.Rows) != 4 || list.Next != "" {
 		t.Errorf("a list with $top has %d rows and leads on to %q, %v", len(list.Rows), list.Next, err)
 	}
@@ -204,25 +208,25 @@ func forgedPages(t *testing.T, s *store.Store) {
 	for _, key := range []string{"x", "[]", "[1]", `[1,2]`, `["1","x"]`, `[1,"x",2]`, `[1.5,"x"]`, `[ 1,"x"]`, `{"a":1}`, `[1,null]`, `[99999999999999999999,"x"]`, "[1,\"x\"] ", `[1,"x' OR 1=1 --"`} {
 		q := odata.All()
 		q.After = key
-		_, err := s.Actions(t.Context(), w.tenant, q)
+		_, err := s.Actions(t.Context(), w.tenant, device.Everywhere, q)
 		wantFault(t, key, err, fault.OData, "")
 		if key == `["1","x"]` {
 			continue
 		}
 		byVersion.After = key
-		_, err = s.Devices(t.Context(), w.tenant, byVersion)
+		_, err = s.Devices(t.Context(), w.tenant, device.Everywhere, byVersion)
 		wantFault(t, key+" by version", err, fault.OData, "")
 	}
 	q := odata.All()
 	q.After = `[9000000000000000000,"x' OR 1=1 --"]`
-	if page, err := s.Actions(t.Context(), w.tenant, q); err != nil || len(page.Rows) != 1 {
+	if page, err := s.Actions(t.Context(), w.tenant, device.Everywhere, q); err != nil || len(page.Rows) != 1 {
 		t.Errorf("a key with SQL in it: %d rows, %v; want it taken as text", len(page.Rows), err)
 	}
 }
 
 func longList(t *testing.T, s *store.Store) {
 	w := newWorld(t, s)
-	_, err := s.Actions(t.Context(), w.tenant, actionsOf(w.device.ID))
+	_, err := s.Actions(t.Context(), w.tenant, device.Everywhere, actionsOf(w.device.ID))
 	wantFault(t, "a list that takes too long", err, fault.Unavailable, "")
 	if _, text := fault.Of(err); !strings.Contains(text, "no index serves") {
 		t.Errorf("a list that takes too long: %q, want the reason", text)

@@ -46,7 +46,7 @@ func oneCreatorWins(t *testing.T, s *store.Store) {
 	if won != 1 {
 		t.Errorf("%d callers created an action, want 1", won)
 	}
-	list, err := s.Actions(t.Context(), w.tenant, odata.All())
+	list, err := s.Actions(t.Context(), w.tenant, device.Everywhere, odata.All())
 	if err != nil || len(list.Rows) != 1 {
 		t.Errorf("Actions() has %d, %v; want 1", len(list.Rows), err)
 	}
@@ -205,7 +205,7 @@ func endedContext(t *testing.T, s *store.Store) {
 	if _, err := s.Action(t.Context(), w.tenant, a.ID); !errors.Is(err, fault.NotFound) {
 		t.Errorf("Action(): %v, want that nothing was created", err)
 	}
-	if _, err := s.Actions(ctx, w.tenant, odata.All()); !errors.Is(err, gone) {
+	if _, err := s.Actions(ctx, w.tenant, device.Everywhere, odata.All()); !errors.Is(err, gone) {
 		t.Errorf("Actions() for a caller that is gone: %v", err)
 	}
 }
