@@ -110,3 +110,14 @@ func (p *Policy) Rights(groups []string) Rights {
 	}
 	return r
 }
+
+// Credential is what a person proves themselves by here. It never leaves the
+// server.
+type Credential struct {
+	Password   string     // PHC string of package credential; "": none, so that nobody can sign in by one
+	Changed    time.Time  // when the password was set
+	MustChange bool       // somebody else knows the password: the next sign-in sets another
+	TOTP       []byte     // secret of the one-time codes, sealed under the master key; nil: none
+	Step       int64      // of the last one-time code that was taken: no code is taken twice
+	Recovery   [][32]byte // SHA-256 of the recovery codes that are left
+}
