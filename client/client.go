@@ -28,6 +28,10 @@ type Config struct {
 	Certificate *tls.Certificate
 	Algorithm   string // by which it signs; "": PS256 for an RSA key, ES256 for one of P-256; or RS256
 
+	// Tokens gives the access tokens, in place of a secret or certificate: those
+	// of a person who signed in ([SignIn]), or of another issuer.
+	Tokens TokenSource
+
 	// CAFile names a PEM file of the authorities that the server's certificate
 	// is judged by; "" for the system's.
 	CAFile string
@@ -47,25 +51,71 @@ type Config struct {
 // Client speaks to one server for one application.
 type Client struct {
 	base      *url.URL
+	authority *url.URL
 	http      *http.Client
 	transport *http.Transport // below http
-	tokens    *tokens
+	tokens    TokenSource
 	timeout   time.Duration
 	userAgent string
 	now       func() time.Time
 	sleep     func(context.Context, time.Duration) error
 }
 
+// TokenSource gives access tokens.
+type TokenSource interface {
+	// Token returns a token that is good for a while yet. refused is one that the
+	// server would not take, so that another is wanted; "" otherwise. Its error
+	// says that it was a token that could not be had, and where.
+	Token(ctx context.Context, refused string) (string, error)
+}
+
 // New returns a client. It does not connect yet.
 func New(c Config) (*Client, error) {
+	if c.Tokens != nil {
+		cl, err := connect(c)
+		if err == nil {
+			cl.tokens = c.Tokens
+		}
+		return cl, err
+	}
+	if c.ClientID == "" || c.ClientSecret == "" && c.Certificate == nil {
+		_, err := connect(c)
+		return nil, errors.Join(err, errors.New("client id is missing, or what proves it: a client secret or a client certificate"))
+	}
+	cl, err := connect(c)
+	if err != nil {
+		return nil, err
+	}
+	own := &tokens{
+		client:   cl,
+		endpoint: cl.authority.JoinPath("oauth2/v2.0/token").String(),
+		form: url.Values{
+			"grant_type": {"client_credentials"},
+			"client_id":  {c.ClientID},
+			"scope":      {strings.TrimSuffix(cl.base.String(), "/") + "/.default"},
+		},
+		lock: make(chan struct{}, 1),
+	}
+	cl.tokens = own
+	if c.Certificate == nil {
+		own.form.Set("client_secret", c.ClientSecret)
+		return cl, nil
+	}
+	own.form.Set("client_assertion_type", assertionType)
+	own.prover, err = newProver(c.ClientID, own.endpoint, c.Certificate, c.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return cl, nil
+}
+
+// connect makes what speaks to the server, without tokens.
+func connect(c Config) (*Client, error) {
 	var errs []error
 	base, err := secureURL("base URL", c.BaseURL)
 	errs = append(errs, err)
 	authority, err := secureURL("authority", c.Authority)
 	errs = append(errs, err)
-	if c.ClientID == "" || c.ClientSecret == "" && c.Certificate == nil {
-		errs = append(errs, errors.New("client id is missing, or what proves it: a client secret or a client certificate"))
-	}
 	roots, err := authorities(c.CAFile)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
@@ -76,6 +126,7 @@ func New(c Config) (*Client, error) {
 	transport.DisableCompression = true // a package is a ZIP, and its bytes are counted
 	cl := &Client{
 		base:      base,
+		authority: authority,
 		timeout:   c.Timeout,
 		userAgent: c.UserAgent,
 		now:       c.Now,
@@ -97,24 +148,6 @@ func New(c Config) (*Client, error) {
 	}
 	if cl.now == nil {
 		cl.now = time.Now
-	}
-	cl.tokens = &tokens{
-		endpoint: authority.JoinPath("oauth2/v2.0/token").String(),
-		form: url.Values{
-			"grant_type": {"client_credentials"},
-			"client_id":  {c.ClientID},
-			"scope":      {strings.TrimSuffix(base.String(), "/") + "/.default"},
-		},
-		lock: make(chan struct{}, 1),
-	}
-	if c.Certificate == nil {
-		cl.tokens.form.Set("client_secret", c.ClientSecret)
-		return cl, nil
-	}
-	cl.tokens.form.Set("client_assertion_type", assertionType)
-	cl.tokens.prover, err = newProver(c.ClientID, cl.tokens.endpoint, c.Certificate, c.Algorithm)
-	if err != nil {
-		return nil, err
 	}
 	return cl, nil
 }
@@ -227,10 +260,10 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	target := *c.base.JoinPath(path)
 	target.RawQuery = query.Encode()
-	for again := false; ; again = true {
-		token, err := c.tokens.get(ctx, c, again)
+	for refused := ""; ; {
+		token, err := c.tokens.Token(ctx, refused)
 		if err != nil {
-			return nil, fmt.Errorf("get a token at %s: %w", c.tokens.endpoint, err)
+			return nil, err
 		}
 		req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
 		if err != nil {
@@ -242,7 +275,8 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 			req.Header.Set("Content-Type", "application/json")
 		}
 		resp, err := c.do(req)
-		if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusUnauthorized && !again {
+		if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusUnauthorized && refused == "" {
+			refused = token
 			continue
 		}
 		return resp, err

@@ -122,7 +122,7 @@ func TestErrorsAreTyped(t *testing.T) {
 func TestBadSecretIsSaidAndNotRepeated(t *testing.T) {
 	s, good := newServer(t)
 	bad := *good
-	tok := *good.tokens
+	tok := *good.tokens.(*tokens)
 	tok.form = map[string][]string{"client_secret": {"wrong-hunter2"}}
 	bad.tokens = &tok
 	_, err := bad.Machines(t.Context(), Page{})

@@ -13,6 +13,7 @@ import (
 
 // tokens gets access tokens and keeps the last one while it is good.
 type tokens struct {
+	client   *Client
 	endpoint string
 	form     url.Values
 	prover   *prover // nil: a secret in the form proves the application
@@ -25,16 +26,24 @@ type tokens struct {
 // maxToken bounds a token answer: 64 KiB.
 const maxToken = 64 << 10
 
-// get returns a token that is good for a while yet. refused asks for another
-// than the one kept.
-func (t *tokens) get(ctx context.Context, c *Client, refused bool) (string, error) {
+// Token returns a token that is good for a while yet.
+func (t *tokens) Token(ctx context.Context, refused string) (string, error) {
+	token, err := t.get(ctx, refused)
+	if err != nil {
+		return "", fmt.Errorf("get a token at %s: %w", t.endpoint, err)
+	}
+	return token, nil
+}
+
+func (t *tokens) get(ctx context.Context, refused string) (string, error) {
+	c := t.client
 	select {
 	case t.lock <- struct{}{}:
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
 	defer func() { <-t.lock }()
-	if !refused && t.token != "" && c.now().Before(t.expires) {
+	if t.token != "" && t.token != refused && c.now().Before(t.expires) {
 		return t.token, nil
 	}
 	if t.prover != nil {

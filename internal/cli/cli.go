@@ -29,6 +29,8 @@ func Commands() []command.Command {
 		{Name: "download", Help: "Fetch an action's package and receipt", Run: func() command.Runner { return &download{} }},
 		{Name: "verify", Help: "Check that a package is whole, and whose it is", Run: func() command.Runner { return &verify{} }},
 		{Name: "show", Help: "Show what is in a package", Run: func() command.Runner { return &showPackage{} }},
+		{Name: "login", Help: "Sign in as a person", Run: func() command.Runner { return &login{} }},
+		{Name: "logout", Help: "End the sign-in", Run: func() command.Runner { return &logout{} }},
 		{Name: "device", Help: "Devices", Verbs: []command.Command{
 			{Name: "list", Help: "List devices, the newest first", Run: func() command.Runner { return &deviceList{} }},
 			{Name: "show", Help: "Show one device", Run: func() command.Runner { return &deviceShow{} }},

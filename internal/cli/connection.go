@@ -12,8 +12,9 @@ import (
 	"swab/internal/command"
 )
 
-// connection is how a command reaches its server. What a flag or a variable says
-// wins over the file of credentials.
+// connection is how a command reaches its server, and as whom: an application that
+// has credentials, or where none are given the person that swab login signed in.
+// What a flag or a variable says wins over the file of credentials.
 type connection struct {
 	Credentials  string         `help:"The server's bootstrap.json: where it is, and who asks." env:"SWAB_CREDENTIALS" placeholder:"FILE"`
 	APIBase      string         `name:"api-base" help:"Base URL of the server." env:"SWAB_API_BASE" placeholder:"URL"`
@@ -22,6 +23,12 @@ type connection struct {
 	ClientSecret command.Secret `help:"The application's secret." env:"SWAB_CLIENT_SECRET"`
 	Certificate  string         `name:"client-certificate" help:"PEM file of a certificate of the application and its private key, in place of a secret." env:"SWAB_CLIENT_CERTIFICATE" placeholder:"FILE"`
 	CAFile       string         `name:"ca-file" help:"Authorities that the server's certificate is judged by, PEM. Default: the system's." env:"SWAB_CA_FILE" placeholder:"FILE"`
+	signInFile
+}
+
+// asPerson says whether no application is named, so that a person asks.
+func (c *connection) asPerson() bool {
+	return c.Credentials == "" && c.ClientID == "" && c.ClientSecret.Reveal() == "" && c.Certificate == ""
 }
 
 // read returns the credentials that the settings come to.
@@ -58,6 +65,9 @@ func (c *connection) read() (client.Credentials, error) {
 
 // open returns a client of the server.
 func (c *connection) open(env command.Env) (*client.Client, client.Credentials, error) {
+	if c.asPerson() {
+		return c.openAsPerson(env)
+	}
 	cred, err := c.read()
 	if err != nil {
 		return nil, cred, err
@@ -71,6 +81,29 @@ func (c *connection) open(env command.Env) (*client.Client, client.Credentials, 
 	}
 	cl, err := client.New(config)
 	return cl, cred, err
+}
+
+// openAsPerson returns a client for the person who is signed in.
+func (c *connection) openAsPerson(env command.Env) (*client.Client, client.Credentials, error) {
+	var cred client.Credentials
+	file, err := c.path(env)
+	if err != nil {
+		return nil, cred, err
+	}
+	kept, err := file.read()
+	if errors.Is(err, errNotSignedIn) {
+		return nil, cred, fmt.Errorf("%w, or give an application's credentials: --credentials bootstrap.json, or SWAB_API_BASE, SWAB_AUTHORITY, SWAB_CLIENT_ID, SWAB_CLIENT_SECRET and SWAB_CA_FILE", err)
+	}
+	if err != nil {
+		return nil, cred, err
+	}
+	if c.APIBase != "" && c.APIBase != kept.APIBase {
+		return nil, cred, fmt.Errorf("the sign-in is at %s, not at %s: sign in there by swab login", kept.APIBase, c.APIBase)
+	}
+	config := kept.config(env)
+	config.Tokens = &keptTokens{file, env}
+	cl, err := client.New(config)
+	return cl, client.Credentials{APIBase: kept.APIBase, Authority: kept.Authority, TenantID: kept.Grant.Tenant, ClientID: kept.ClientID, CAFile: kept.CAFile}, err
 }
 
 // publicKey reads an Ed25519 public key in base64.
