@@ -53,6 +53,7 @@
 //	internal/origin            which base URL and which address a request came by
 //	internal/command           commands: flags, environment, file
 //	internal/limit             how many calls a caller may make
+//	internal/credential        what a person proves themselves by
 //
 //	client                     the public Go client
 //	api                        the description of the API (OpenAPI); contract below it holds answers against it
