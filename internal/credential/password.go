@@ -11,7 +11,8 @@ import (
 	"swab/internal/fault"
 )
 
-// Bounds of a password.
+// Bounds of a password. SP 800-63B-4 asks for 15 characters where it is the only
+// factor and for 8 beside a second. Ours is between the two, whichever it is.
 const (
 	minCharacters = 12      // code points, in Unicode's composed form
 	maxPassword   = 1 << 10 // bytes, as typed: 256 characters of any script

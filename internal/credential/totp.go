@@ -87,7 +87,7 @@ func (t TOTP) Verify(code string, now time.Time, last int64) (step int64, ok boo
 	if code == "" {
 		return 0, false
 	}
-	at := now.Unix() / period
+	at, found := now.Unix()/period, 0
 	// Two steps can have one code. The later one counts: were it the earlier, the
 	// code would be good a second time.
 	for s := at - window; s <= at+window; s++ {
@@ -98,9 +98,9 @@ func (t TOTP) Verify(code string, now time.Time, last int64) (step int64, ok boo
 		}
 		hit := subtle.ConstantTimeCompare([]byte(code), want[:]) & later
 		step = step&^-int64(hit) | s&-int64(hit)
-		ok = ok || hit == 1
+		found |= hit
 	}
-	return step, ok
+	return step, found == 1
 }
 
 // code is the code of a step (RFC 4226, section 5.3).
