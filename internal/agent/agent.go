@@ -51,6 +51,7 @@ type Agent struct {
 	line     *session   // the present connection, once welcomed; nil without one
 	attempts []*attempt // in memory, the newest last: at most one that is not over
 	waiting  *order     // to be begun when the attempt that stops has stopped
+	keys     succession
 }
 
 // New returns an agent on an open state, which stays the caller's to close.
@@ -65,7 +66,7 @@ func New(c Config, s *state.State) (*Agent, error) {
 	srv.key, srv.device = id.Key(), id.Device()
 	return &Agent{
 		cfg: c, state: s, device: id.Device(), server: srv, clock: clk,
-		log: c.Log.With("device", id.Device()), retry: newBackoff,
+		log: c.Log.With("device", id.Device()), retry: newBackoff, keys: succession{unsure: id.Next != nil},
 	}, nil
 }
 
@@ -86,7 +87,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		began := a.cfg.Now()
 		err := a.enrol(ctx)
 		if err == nil {
+			err = a.settleKey(ctx)
+		}
+		if err == nil {
 			err = a.converse(ctx)
+		}
+		if errors.Is(err, errNextKey) {
+			continue
 		}
 		if errors.Is(err, ErrEnrolment) || errors.Is(err, state.ErrPinned) {
 			return err
@@ -97,6 +104,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		if a.cfg.Now().Sub(began) >= steady {
 			retry.reset()
 		}
+		a.doubtKey(err)
 		a.log.WarnContext(ctx, "no connection to the server; trying again", "err", err)
 		if err := retry.wait(ctx, atLeast(err, retry)); err != nil {
 			break

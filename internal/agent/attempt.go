@@ -109,30 +109,30 @@ func (a *Agent) find(action wire.ActionID, number int) *attempt {
 // admit begins an order, now or when the attempt that is stopping has stopped.
 func (a *Agent) admit(ctx context.Context, o order) *wire.Refused {
 	a.mu.Lock()
-	i := slices.IndexFunc(a.attempts, func(at *attempt) bool { return !at.over })
+	i := slices.IndexFunc(a.attempts, running)
 	if i < 0 {
 		a.mu.Unlock()
 		a.begin(ctx, o)
 		return nil
 	}
 	defer a.mu.Unlock()
-	running := a.attempts[i]
-	if running.action == o.Action {
-		running.stopping = true
-		running.stop(errSuperseded)
+	present := a.attempts[i]
+	if present.action == o.Action {
+		present.stopping = true
+		present.stop(errSuperseded)
 	}
-	if running.stopping || running.sent { // who asks for the next action has the package, or does not want it
+	if present.stopping || present.sent { // who asks for the next action has the package, or does not want it
 		a.waiting = &o
 		return nil
 	}
-	return &wire.Refused{Action: o.Action, Attempt: o.Attempt, Code: wire.RefusedBusy, Text: "action " + string(running.action) + " runs"}
+	return &wire.Refused{Action: o.Action, Attempt: o.Attempt, Code: wire.RefusedBusy, Text: "action " + string(present.action) + " runs"}
 }
 
 // begin writes an attempt and the head that proves it to the state file, says
 // so, and starts it, in this order: what is said to be begun is never forgotten.
 func (a *Agent) begin(ctx context.Context, o order) {
 	a.mu.Lock()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || a.keys.settling { // it is offered again, to the key that comes
 		a.mu.Unlock()
 		return
 	}
@@ -266,7 +266,14 @@ func (a *Agent) finished(ctx context.Context, at *attempt, err error) {
 	if next != nil && ctx.Err() == nil {
 		a.begin(ctx, *next)
 	}
+	a.turnToKey()
 }
+
+// running says whether something of an attempt runs.
+func running(at *attempt) bool { return !at.over }
+
+// busy says whether an attempt runs. The caller holds a.mu.
+func (a *Agent) busy() bool { return slices.ContainsFunc(a.attempts, running) }
 
 func (at *attempt) ended(code wire.End, why error) *wire.Ended {
 	return &wire.Ended{Action: at.action, Attempt: at.number, Code: code, Text: text(why.Error())}

@@ -32,9 +32,11 @@ const (
 
 // session is one connection of the channel.
 type session struct {
-	conn *websocket.Conn
-	net  net.Conn // below conn
-	now  func() time.Time
+	conn    *websocket.Conn
+	net     net.Conn // below conn
+	now     func() time.Time
+	end     context.CancelCauseFunc // ends it, for a reason
+	version int                     // of the channel, as agreed
 
 	mu    sync.Mutex
 	heard time.Time
@@ -66,10 +68,11 @@ func (a *Agent) converse(ctx context.Context) error {
 	// running is lost.
 	alive, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
+	s.end = end
 	parted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(parted)
-		a.part(s, end)
+		a.part(s)
 	})
 	defer func() {
 		if !stop() {
@@ -88,7 +91,7 @@ func (a *Agent) converse(ctx context.Context) error {
 	defer a.detach(s)
 
 	var watch sync.WaitGroup
-	watch.Go(func() { s.watch(alive, end) })
+	watch.Go(func() { s.watch(alive) })
 	defer watch.Wait()
 	defer end(nil)
 	err = a.obey(ctx, alive, s)
@@ -97,7 +100,7 @@ func (a *Agent) converse(ctx context.Context) error {
 	}
 	if p, ok := errors.AsType[*protocolError](err); ok {
 		s.close(websocket.StatusPolicyViolation, reason(p.err))
-	} else if errors.As(err, new(*byeError)) {
+	} else if errors.As(err, new(*byeError)) || errors.Is(err, errNextKey) {
 		s.close(websocket.StatusNormalClosure, "")
 	}
 	return err
@@ -119,7 +122,7 @@ func (a *Agent) dial(ctx context.Context, s *session) (local netip.Addr, err err
 			return local, err
 		}
 		h := http.Header{"User-Agent": {"swab-agent"}}
-		if err := a.server.sign(h, http.MethodGet, pathChannel, token, true); err != nil {
+		if err := a.server.sign(h, a.server.present(), http.MethodGet, pathChannel, token, true); err != nil {
 			return local, err
 		}
 		asked := a.clock.device()
@@ -160,7 +163,7 @@ func (a *Agent) hello(ctx context.Context, s *session, local netip.Addr) error {
 	facts := a.cfg.Facts()
 	facts.LastAddress = spokenFrom(local, facts.Addresses)
 	hello := wire.Hello{
-		Versions: [2]int{wire.Version, wire.Version}, Facts: facts.Clean(), Catalog: string(catalog.Current().Digest()),
+		Versions: [2]int{wire.MinVersion, wire.Version}, Facts: facts.Clean(), Catalog: string(catalog.Current().Digest()),
 		Head: a.state.Progress().Head, Running: a.running(),
 	}
 	if err := s.send(ctx, hello); err != nil {
@@ -172,6 +175,7 @@ func (a *Agent) hello(ctx context.Context, s *session, local netip.Addr) error {
 	}
 	switch m := m.(type) {
 	case wire.Welcome:
+		s.version = m.Version
 		return nil
 	case wire.Bye:
 		return &byeError{m.Reason}
@@ -186,6 +190,9 @@ func (a *Agent) obey(ctx, alive context.Context, s *session) error {
 		m, err := s.read(alive)
 		if err != nil {
 			return err
+		}
+		if wire.Since(m) > s.version {
+			return &protocolError{fmt.Errorf("a %T, which version %d of the channel does not have", m, s.version)}
 		}
 		reasonable, err := a.handle(ctx, m)
 		if err != nil {
@@ -210,6 +217,8 @@ func (a *Agent) handle(ctx context.Context, m wire.FromServer) (reasonable bool,
 		a.endAction(ctx, m.Action, errCancelled)
 	case wire.Closed:
 		a.endAction(ctx, m.Action, errClosed)
+	case wire.Rotate:
+		return a.wantKey(ctx)
 	case wire.Bye:
 		return true, &byeError{m.Reason}
 	default:
@@ -220,13 +229,13 @@ func (a *Agent) handle(ctx context.Context, m wire.FromServer) (reasonable bool,
 
 // part ends a connection because the agent stops: attempts first, which report
 // themselves as lost.
-func (a *Agent) part(s *session, end context.CancelCauseFunc) {
-	late := time.AfterFunc(3*time.Second, func() { end(errStopping) })
+func (a *Agent) part(s *session) {
+	late := time.AfterFunc(3*time.Second, func() { s.end(errStopping) })
 	defer late.Stop()
 	a.settled()
 	a.work.Wait()
 	s.close(websocket.StatusGoingAway, "")
-	end(errStopping)
+	s.end(errStopping)
 }
 
 // settled returns when whoever began an attempt before now has counted it in
@@ -303,7 +312,7 @@ func (s *session) close(code websocket.StatusCode, why string) {
 }
 
 // watch ends the connection when nothing is heard any more.
-func (s *session) watch(ctx context.Context, end context.CancelCauseFunc) {
+func (s *session) watch(ctx context.Context) {
 	t := time.NewTimer(silence)
 	defer t.Stop()
 	for {
@@ -320,7 +329,7 @@ func (s *session) watch(ctx context.Context, end context.CancelCauseFunc) {
 		err := s.conn.Ping(ask)
 		cancel()
 		if err != nil {
-			end(errSilent)
+			s.end(errSilent)
 			return
 		}
 		s.hear()

@@ -50,7 +50,7 @@ func (a *Agent) register(ctx context.Context) (wire.EnrolAnswer, error) {
 	facts := a.cfg.Facts().Clean()
 	body, err := json.Marshal(wire.EnrolRequest{
 		ClientName: facts.Name, AuthMethod: wire.AuthMethod, GrantTypes: []string{wire.GrantType},
-		Keys:            wire.JWKSet{Keys: []wire.JWK{wire.JWKOf(a.server.key.Public().(ed25519.PublicKey))}},
+		Keys:            wire.JWKSet{Keys: []wire.JWK{wire.JWKOf(a.server.present().Public().(ed25519.PublicKey))}},
 		SoftwareVersion: facts.AgentVersion, Facts: facts, Catalog: wire.Digest(catalog.Current().Digest()),
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -136,7 +138,8 @@ type peer struct {
 	mu       sync.Mutex
 	nonces   map[string]bool
 	next     int
-	devices  map[device.ID]ed25519.PublicKey
+	devices  map[device.ID]ed25519.PublicKey // the key that signs now
+	chains   map[device.ID][][]byte          // statements of succession
 	tokens   map[string]device.ID
 	tokenFor time.Duration
 	uploads  map[string]*peerUpload
@@ -149,6 +152,8 @@ type peer struct {
 	enrolled func(w http.ResponseWriter) bool
 	answer   func(*wire.EnrolAnswer)
 	greet    func(*peerConn) bool // in place of welcome; true: go on
+	// Before and after a next key is kept; true: it has been answered.
+	keyTold, keyKept func(w http.ResponseWriter) bool
 }
 
 type peerUpload struct {
@@ -172,13 +177,14 @@ type peerConn struct {
 func newPeer(t testing.TB) *peer {
 	p := &peer{
 		t: t, log: newMerkle(t), conns: make(chan *peerConn, 64), nonces: map[string]bool{},
-		devices: map[device.ID]ed25519.PublicKey{}, tokens: map[string]device.ID{}, tokenFor: 10 * time.Minute,
+		devices: map[device.ID]ed25519.PublicKey{}, chains: map[device.ID][][]byte{}, tokens: map[string]device.ID{}, tokenFor: 10 * time.Minute,
 		uploads: map[string]*peerUpload{}, calls: map[string]int{},
 	}
 	p.log.add(t, audit.Leaf{Act: audit.ActStart, Object: testTenant, Result: audit.Done})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /enroll", p.enrol)
 	mux.HandleFunc("POST /device/token", p.token)
+	mux.HandleFunc("POST /device/key", p.succeed)
 	mux.HandleFunc("GET /device/channel", p.channel)
 	mux.HandleFunc("POST /device/uploads", p.create)
 	mux.HandleFunc("HEAD /device/uploads/{id}", p.head)
@@ -310,7 +316,7 @@ func (p *peer) token(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.devices[device.ID(a.Subject)]; !ok {
+	if !pub.Equal(p.devices[device.ID(a.Subject)]) {
 		refuse(w, http.StatusUnauthorized, wire.CodeInvalidClient)
 		return
 	}
@@ -331,10 +337,52 @@ func (p *peer) caller(w http.ResponseWriter, r *http.Request) (device.ID, bool) 
 		return "", false
 	}
 	pub, ok := p.proof(w, r, token, http.StatusUnauthorized)
-	if ok && device.IDOf(pub) != dev {
-		p.t.Error("a token is used with another key")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok && !pub.Equal(p.devices[dev]) {
+		refuse(w, http.StatusUnauthorized, wire.CodeInvalidToken)
+		return "", false
 	}
 	return dev, ok
+}
+
+// succeed takes a device's next key.
+func (p *peer) succeed(w http.ResponseWriter, r *http.Request) {
+	pub, ok := p.proof(w, r, "", http.StatusBadRequest)
+	if !ok {
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	req, err := wire.ParseKeyRequest(body)
+	if err != nil {
+		p.t.Errorf("next key: %v", err)
+	}
+	p.mu.Lock()
+	told, kept := p.keyTold, p.keyKept
+	p.mu.Unlock()
+	if told != nil && told(w) {
+		return
+	}
+	p.mu.Lock()
+	had := p.chains[req.Device]
+	if len(req.Statements) < len(had) || !slices.EqualFunc(had, req.Statements[:len(had)], bytes.Equal) {
+		p.mu.Unlock()
+		refuse(w, http.StatusForbidden, wire.CodeInvalidRequest)
+		return
+	}
+	p.chains[req.Device], p.devices[req.Device] = req.Statements, pub
+	p.mu.Unlock()
+	if kept != nil && kept(w) {
+		return
+	}
+	json.NewEncoder(w).Encode(wire.KeyAnswer{Number: len(req.Statements)})
+}
+
+// keysOf are the statements that the server has of a device.
+func (p *peer) keysOf(id device.ID) [][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.chains[id]
 }
 
 func (p *peer) channel(w http.ResponseWriter, r *http.Request) {

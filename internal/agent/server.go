@@ -25,6 +25,7 @@ import (
 const (
 	pathEnrol   = "/enroll"
 	pathToken   = "/device/token"
+	pathKey     = "/device/key"
 	pathChannel = "/device/channel"
 	pathUploads = "/device/uploads"
 )
@@ -39,12 +40,12 @@ type server struct {
 	base    *url.URL     // scheme and host, perhaps a path; no slash at the end
 	client  *http.Client // for requests
 	channel *http.Client // for the channel, whose bytes it paces
-	key     ed25519.PrivateKey
 	device  device.ID
 	clock   *clock
 
 	mu    sync.Mutex
-	nonce string // the server's last
+	key   ed25519.PrivateKey // that signs for the device now
+	nonce string             // the server's last
 
 	tokenLock chan struct{} // held by who asks for a token
 	token     string
@@ -99,6 +100,7 @@ type request struct {
 	method string
 	path   string
 	header http.Header
+	key    ed25519.PrivateKey     // that signs the proof; nil for the present one
 	bearer string                 // enrolment token
 	bound  bool                   // send the access token
 	body   func() ([]byte, error) // made anew for each try; nil for none
@@ -211,7 +213,11 @@ func (s *server) once(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sign(req.Header, r.method, r.path, token, r.bound); err != nil {
+	key := r.key
+	if key == nil {
+		key = s.present()
+	}
+	if err := s.sign(req.Header, key, r.method, r.path, token, r.bound); err != nil {
 		return nil, err
 	}
 	asked := s.clock.device()
@@ -283,9 +289,24 @@ func (w *watched) Read(p []byte) (int, error) {
 	return w.Reader.Read(p)
 }
 
-// sign adds the token, if there is one, and a proof that its bearer has the
-// device's key.
-func (s *server) sign(h http.Header, method, path, token string, bound bool) error {
+// present is the key that signs for the device now.
+func (s *server) present() ed25519.PrivateKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key
+}
+
+// succeed puts another key in its place, and drops the token that was bound to
+// it.
+func (s *server) succeed(key ed25519.PrivateKey) {
+	s.mu.Lock()
+	s.key = key
+	s.mu.Unlock()
+	s.forgetToken()
+}
+
+// sign adds the token, if there is one, and a proof that its bearer has the key.
+func (s *server) sign(h http.Header, key ed25519.PrivateKey, method, path, token string, bound bool) error {
 	proof := dpop.Proof{
 		ID: dpop.NewID(), Method: method, URL: s.base.String() + path, Issued: s.clock.device().Unix(), Nonce: s.lastNonce(),
 	}
@@ -295,7 +316,7 @@ func (s *server) sign(h http.Header, method, path, token string, bound bool) err
 	} else if token != "" {
 		h.Set("Authorization", "Bearer "+token)
 	}
-	signed, err := proof.Sign(s.key)
+	signed, err := proof.Sign(key)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,11 @@ func (s *server) forgetToken() {
 }
 
 func (s *server) tokenForm() ([]byte, error) {
-	now := s.clock.device()
+	now, key := s.clock.device(), s.present()
 	assertion, err := dpop.Assertion{
 		Issuer: string(s.device), Subject: string(s.device), Audience: s.base.String() + pathToken, ID: dpop.NewID(),
 		Nonce: s.lastNonce(), Issued: now.Unix(), Expires: now.Add(5 * time.Minute).Unix(),
-	}.Sign(dsse.KeyID(s.key.Public().(ed25519.PublicKey)), s.key)
+	}.Sign(dsse.KeyID(key.Public().(ed25519.PublicKey)), key)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,13 @@ const (
 	ActRevokeEnrollment Act = "enrollment.revoke" // an enrolment token was revoked; Object: its id
 	ActRevokeDevice     Act = "device.revoke"     // a device was revoked; Object: its id
 
+	// Object: the device.
+	ActRenameDevice  Act = "device.rename"  // people gave it another name, or took theirs back
+	ActRetireDevice  Act = "device.retire"  // it is expected to be gone
+	ActRestoreDevice Act = "device.restore" // it no longer is
+	ActAskDeviceKey  Act = "device.key.ask" // it is to make itself another key
+	ActDeviceKey     Act = "device.key"     // and it did, or may not; Detail: the key's number
+
 	// What an application may prove itself by. Object: the application, Detail: the
 	// credential's id.
 	ActRevokeApp         Act = "app.revoke" // and all of it is worth nothing any more; no Detail
@@ -62,6 +69,35 @@ const (
 	ActRemoveSecret      Act = "app.secret.remove"
 	ActAddCertificate    Act = "app.certificate.add"
 	ActRemoveCertificate Act = "app.certificate.remove"
+
+	// People and who may do what. Object: the id of the user, user group, role,
+	// device group or issuer; the hidden comment has the Changes.
+	ActReadUser          Act = "user.read" // this and the other reads: only a refused one is an entry
+	ActCreateUser        Act = "user.create"
+	ActChangeUser        Act = "user.change"
+	ActDisableUser       Act = "user.disable"
+	ActEnableUser        Act = "user.enable"
+	ActResetPassword     Act = "user.password.reset" // by somebody else
+	ActResetTOTP         Act = "user.totp.reset"
+	ActRevokeSessions    Act = "user.sessions.revoke" // Detail: how many
+	ActReadUserGroup     Act = "usergroup.read"
+	ActCreateUserGroup   Act = "usergroup.create"
+	ActChangeUserGroup   Act = "usergroup.change"
+	ActDeleteUserGroup   Act = "usergroup.delete"
+	ActReadRole          Act = "role.read"
+	ActCreateRole        Act = "role.create"
+	ActChangeRole        Act = "role.change"
+	ActDeleteRole        Act = "role.delete"
+	ActReadDeviceGroup   Act = "devicegroup.read"
+	ActCreateDeviceGroup Act = "devicegroup.create"
+	ActChangeDeviceGroup Act = "devicegroup.change"
+	ActOrderDeviceGroups Act = "devicegroup.order" // Object: the tenant
+	ActDeleteDeviceGroup Act = "devicegroup.delete"
+	ActReadIssuer        Act = "issuer.read"
+	ActCreateIssuer      Act = "issuer.create"
+	ActChangeIssuer      Act = "issuer.change"
+	ActRevokeIssuer      Act = "issuer.revoke"
+	ActChangeApp         Act = "app.change" // an application's name, permissions or addresses
 
 	// Object: the tenant. A revocation is in the tenant's own log as well.
 	ActCreateTenant Act = "tenant.create"

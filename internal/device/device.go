@@ -118,17 +118,22 @@ type Device struct {
 	ID         ID
 	Keys       []ed25519.PublicKey // the enrolment key, then those that succeeded it; the last one signs
 	Statements [][]byte            // the succession statements, one fewer than Keys
-	Facts      Facts
-	Catalog    string   // digest of the catalogue that its agent holds; "" before its first hello
-	Tags       []string // as people gave them, in the order given, each once
-	Value      string   // how dear it is: Normal, Low, High
-	Risk       string   // None, Informational, Low, Medium, High; "": not assessed
-	Exposure   string   // None, Low, Medium, High; "": not assessed
-	AADDevice  string   // Entra device id, a GUID in lower case; "": not known
+	Facts      Facts               // its Name is the one that people gave the device, where they did
+	Reported   *string             // the name that it tells of itself, where people gave it another; nil: they did not
+	KeyAsked   time.Time           // when it was asked for another key, of which it has not told yet; zero: it was not
+	KeySince   time.Time           // when its present key succeeded the one before; zero: it is the enrolment key
+	Cloned     time.Time           // when two live agents last held its key; zero: never
+	Catalog    string              // digest of the catalogue that its agent holds; "" before its first hello
+	Tags       []string            // as people gave them, in the order given, each once
+	Value      string              // how dear it is: Normal, Low, High
+	Risk       string              // None, Informational, Low, Medium, High; "": not assessed
+	Exposure   string              // None, Low, Medium, High; "": not assessed
+	AADDevice  string              // Entra device id, a GUID in lower case; "": not known
 	FirstSeen  time.Time
 	LastSeen   time.Time
 	External   string // the address the server saw it from last
-	Revoked    bool
+	Revoked    bool   // shut out for good
+	Retired    bool   // expected to be gone, until it is restored
 }
 
 // Beat is a sign of life of a device.
@@ -140,6 +145,23 @@ type Beat struct {
 
 // Key is the key that signs for the device now.
 func (d Device) Key() ed25519.PublicKey { return d.Keys[len(d.Keys)-1] }
+
+// OwnName is the name that the device tells of itself.
+func (d Device) OwnName() string {
+	if d.Reported != nil {
+		return *d.Reported
+	}
+	return d.Facts.Name
+}
+
+// ClonedFor is how long a device counts as one that may be there twice after two
+// live agents held its key.
+const ClonedFor = 30 * 24 * time.Hour
+
+// WasCloned says whether two live agents held the device's key of late.
+func (d Device) WasCloned(now time.Time) bool {
+	return !d.Cloned.IsZero() && now.Sub(d.Cloned) < ClonedFor
+}
 
 // HostName is the first label of the device's name.
 func (d Device) HostName() string {
@@ -162,10 +184,10 @@ const (
 	Inactive = "Inactive"
 )
 
-// Health is Active, Impaired or Inactive. A revoked device is inactive.
+// Health is Active, Impaired or Inactive. A revoked or retired device is inactive.
 func (d Device) Health(now time.Time) string {
 	switch silent := now.Sub(d.LastSeen); {
-	case d.Revoked || silent > InactiveAfter:
+	case d.Revoked || d.Retired || silent > InactiveAfter:
 		return Inactive
 	case silent > ImpairedAfter:
 		return Impaired

@@ -35,6 +35,8 @@ type agent struct {
 	key    ed25519.PrivateKey
 	id     device.ID
 	client *http.Client
+	// statements lead from the enrolment key to key.
+	statements [][]byte
 	// spoil changes a proof before it is signed.
 	spoil func(*dpop.Proof)
 
@@ -260,7 +262,7 @@ func (d *agent) hello(running ...wire.Running) wire.Hello {
 		running = []wire.Running{}
 	}
 	return wire.Hello{
-		Versions: [2]int{1, 1}, Facts: d.registration().Facts, Catalog: string(catalog.Current().Digest()), Running: running,
+		Versions: [2]int{wire.MinVersion, wire.Version}, Facts: d.registration().Facts, Catalog: string(catalog.Current().Digest()), Running: running,
 	}
 }
 
@@ -272,7 +274,7 @@ func (d *agent) connect(t testing.TB, running ...wire.Running) *channel {
 		t.Fatal(err)
 	}
 	c.say(d.hello(running...))
-	if w, ok := c.hear().(wire.Welcome); !ok || w.Version != 1 {
+	if w, ok := c.hear().(wire.Welcome); !ok || w.Version != wire.Version {
 		t.Fatalf("after hello: %+v, want welcome", w)
 	}
 	return c

@@ -36,7 +36,7 @@ func (g *Gateway) channel(w http.ResponseWriter, r *http.Request) error {
 	now := g.now()
 	c := &conn{
 		net: nc, device: p.device.ID, tenant: p.device.Tenant, from: p.from,
-		since: now.UnixMilli(), expires: p.token.Expires.Unix(),
+		since: now.UnixMilli(), expires: p.token.Expires.Unix(), keys: uint8(len(p.device.Keys)), // at most device.MaxKeys
 	}
 	c.heard.Store(now.UnixMilli())
 	if rw.Reader.Buffered() > 0 {

@@ -212,9 +212,9 @@ func TestConnectionEndsWithItsReason(t *testing.T) {
 		"no JSON":                 {func(c *channel, _ *agent) { c.sayRaw([]byte("hello")) }, wire.ByeProtocol},
 		"not UTF-8":               {func(c *channel, _ *agent) { c.sayRaw([]byte("\xff")) }, wire.ByeProtocol},
 		"unknown type":            {func(c *channel, _ *agent) { c.sayRaw([]byte(`{"v":1,"type":"exec","body":{}}`)) }, wire.ByeProtocol},
-		"unknown version":         {func(c *channel, _ *agent) { c.sayRaw([]byte(`{"v":2,"type":"hello","body":{}}`)) }, wire.ByeVersion},
+		"unknown version":         {func(c *channel, _ *agent) { c.sayRaw([]byte(`{"v":9,"type":"hello","body":{}}`)) }, wire.ByeVersion},
 		"pong before hello":       {func(c *channel, _ *agent) { c.say(wire.Pong{}) }, wire.ByeProtocol},
-		"versions that are other": {func(c *channel, d *agent) { m := d.hello(); m.Versions = [2]int{2, 9}; c.say(m) }, wire.ByeVersion},
+		"versions that are other": {func(c *channel, d *agent) { m := d.hello(); m.Versions = [2]int{9, 12}; c.say(m) }, wire.ByeVersion},
 		"over the bound": {func(c *channel, _ *agent) {
 			c.sayRaw([]byte(`{"v":1,"type":"hello","body":{` + strings.Repeat(" ", wire.MaxMessage) + `}}`))
 		}, wire.ByeProtocol},

@@ -41,6 +41,9 @@ type conn struct {
 	phase   atomic.Int32  // a phase
 	waking  atomic.Bool   // a look is on its way
 	parted  atomic.Uint32 // index of the reason of the bye
+	keys    uint8         // how many the device had had when it opened this with the last of them
+	version uint8         // of the channel, as agreed; set before the phase is talking
+	asked   atomic.Bool   // for another key, on this connection
 
 	write sync.Mutex // one frame at a time, with its deadline
 

@@ -17,6 +17,7 @@ type Stats struct {
 	Received    int64 // messages from devices
 	Sent        int64 // messages to devices
 	Enrolled    int64 // new devices
+	Succeeded   int64 // keys that took the place of another
 	Denied      int64 // requests answered 401, the first ones without a nonce aside
 	Replayed    int64 // proofs that were used before
 	Foreign     int64 // messages and uploads for what is not the device's own
@@ -28,7 +29,7 @@ type Stats struct {
 }
 
 type counters struct {
-	Connected, Replaced, Twice, Expired, Protocol, Received, Sent, Enrolled, Denied, Replayed, Foreign,
+	Connected, Replaced, Twice, Expired, Protocol, Received, Sent, Enrolled, Succeeded, Denied, Replayed, Foreign,
 	Uploads, UploadBytes, Stalled, Sealed, Spoiled atomic.Int64
 }
 
@@ -45,7 +46,7 @@ func (g *Gateway) Stats() Stats {
 		Connections: g.table.size.Load(),
 		Connected:   c.Connected.Load(), Replaced: c.Replaced.Load(), Twice: c.Twice.Load(), Expired: c.Expired.Load(),
 		Protocol: c.Protocol.Load(), Received: c.Received.Load(), Sent: c.Sent.Load(),
-		Enrolled: c.Enrolled.Load(), Denied: c.Denied.Load(), Replayed: c.Replayed.Load(), Foreign: c.Foreign.Load(),
+		Enrolled: c.Enrolled.Load(), Succeeded: c.Succeeded.Load(), Denied: c.Denied.Load(), Replayed: c.Replayed.Load(), Foreign: c.Foreign.Load(),
 		Uploads: c.Uploads.Load(), UploadBytes: c.UploadBytes.Load(), Stalled: c.Stalled.Load(),
 		Sealed: c.Sealed.Load(), Spoiled: c.Spoiled.Load(),
 	}

@@ -3,6 +3,7 @@
 //
 //	POST  /enroll                a new key becomes a device (RFC 7591)
 //	POST  /device/token          its assertion becomes an access token (RFC 7523)
+//	POST  /device/key            its next key takes the place of the present one
 //	GET   /device/channel        WebSocket: the messages of package wire
 //	POST  /device/uploads        begins an upload (tus 1.0: creation, deferred length)
 //	HEAD  /device/uploads/{id}   says where it is

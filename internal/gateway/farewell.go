@@ -38,9 +38,11 @@ func (g *Gateway) farewelled(c *conn, answer bool) {
 	g.log.WarnContext(g.life, "two agents hold one device's key", "device", c.device, "tenant", c.tenant, "from", c.from, "other", other)
 	ctx, cancel := context.WithTimeout(g.life, g.times.Work)
 	defer cancel()
-	g.note(ctx, c.tenant, c.device, audit.Leaf{
+	g.noteBy(ctx, c.tenant, c.device, audit.Leaf{
 		Act: audit.ActTwice, Object: string(c.device), Device: string(c.device), Result: audit.Refused, Detail: string(wire.ByeReplaced),
-	}, c.from)
+	}, c.from, func(ctx context.Context, at time.Time, e audit.Entry) error {
+		return g.devices.Cloned(ctx, c.tenant, c.device, at, e)
+	})
 }
 
 // farewell says bye to all devices and waits until they are gone or ctx ends.

@@ -28,6 +28,10 @@ type Options struct {
 	// nil for that of the direct peer.
 	Address func(*http.Request) string
 
+	// Wake looks after a device on whichever node holds its connection; nil for
+	// this one.
+	Wake func(device.ID)
+
 	// OnDenied is told of each request that was answered 401; nil for nobody.
 	OnDenied func(tenant, from string)
 
@@ -90,6 +94,7 @@ type Gateway struct {
 	log      *slog.Logger
 	now      func() time.Time
 	address  func(*http.Request) string
+	wake     func(device.ID)
 	onDenied func(tenant, from string)
 	onKnown  func(context.Context)
 	times    Times
@@ -132,13 +137,16 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		bases: b, engine: o.Engine, devices: o.Devices, tokens: o.Tokens, keys: o.Keys, vault: o.Vault, log: o.Log, now: o.Now,
-		address: o.Address, onDenied: o.OnDenied, onKnown: o.OnKnown, times: o.Times.orDefault(), most: o.Connections,
+		address: o.Address, wake: o.Wake, onDenied: o.OnDenied, onKnown: o.OnKnown, times: o.Times.orDefault(), most: o.Connections,
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
 		looks: make(chan struct{}, lookers), turns: make(chan struct{}, judges), leaving: make(chan struct{}), judged: map[string]chan struct{}{},
 	}
 	g.routes = g.newRoutes()
 	if g.onKnown == nil {
 		g.onKnown = func(context.Context) {}
+	}
+	if g.wake == nil {
+		g.wake = g.Wake
 	}
 	if g.address == nil {
 		g.address = remoteAddress

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/ed25519"
+	"time"
 
 	"swab/internal/action"
 	"swab/internal/audit"
@@ -59,6 +60,15 @@ type Devices interface {
 
 	// Alive keeps that devices gave a sign of life.
 	Alive(ctx context.Context, beats []device.Beat) error
+
+	// SucceedDeviceKey keeps a device's chain of keys, which begins with the one
+	// that it has, with the entry. The same chain again is no mistake, and no
+	// entry. One that may not be is fault.Forbidden, one that has to wait for a
+	// collection to end fault.Unavailable.
+	SucceedDeviceKey(ctx context.Context, tenant string, id device.ID, keys []ed25519.PublicKey, statements [][]byte, at time.Time, e audit.Entry) (device.Device, error)
+
+	// Cloned keeps when two live agents held a device's key, with the entry.
+	Cloned(ctx context.Context, tenant string, id device.ID, at time.Time, e audit.Entry) error
 
 	// FindDevices returns the tenant's devices of that name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)

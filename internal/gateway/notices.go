@@ -45,11 +45,19 @@ func (n *notices) due(k notice, now time.Time) bool {
 
 // note makes an entry in the audit log of what a device must not do.
 func (g *Gateway) note(ctx context.Context, tenant string, dev device.ID, leaf audit.Leaf, from string) {
-	if !g.notices.due(notice{tenant, dev, leaf.Act}, g.now()) {
+	g.noteBy(ctx, tenant, dev, leaf, from, func(ctx context.Context, _ time.Time, e audit.Entry) error {
+		return g.devices.Record(ctx, tenant, e)
+	})
+}
+
+// noteBy makes the entry by keep, which may keep more with it.
+func (g *Gateway) noteBy(ctx context.Context, tenant string, dev device.ID, leaf audit.Leaf, from string, keep func(context.Context, time.Time, audit.Entry) error) {
+	now := g.now()
+	if !g.notices.due(notice{tenant, dev, leaf.Act}, now) {
 		return
 	}
 	who := auth.Caller{Kind: auth.DeviceKind, ID: string(dev), From: from}
-	err := g.devices.Record(context.WithoutCancel(ctx), tenant, audit.NewEntry(g.now(), leaf, who.Hidden("")))
+	err := keep(context.WithoutCancel(ctx), now, audit.NewEntry(now, leaf, who.Hidden("")))
 	if err != nil {
 		g.log.ErrorContext(ctx, "a device's misdeed can't be recorded", "device", dev, "act", leaf.Act, "err", err)
 	}

@@ -25,6 +25,7 @@ func (g *Gateway) newRoutes() routes {
 	return routes{
 		"/enroll":         {http.MethodPost: g.enrol},
 		"/device/token":   {http.MethodPost: g.token},
+		"/device/key":     {http.MethodPost: g.succeed},
 		"/device/channel": {http.MethodGet: g.channel},
 		pathUploads:       {http.MethodOptions: g.uploadOptions, http.MethodPost: g.uploadCreate},
 		pathUpload:        {http.MethodHead: g.uploadHead, http.MethodPatch: g.uploadPatch},

@@ -15,7 +15,8 @@ import (
 // hello greets a device: facts are kept, what it has in memory is settled, and
 // what it has to do is told.
 func (g *Gateway) hello(c *conn, m wire.Hello) error {
-	if m.Versions[0] > wire.Version || m.Versions[1] < wire.Version {
+	version := wire.Agree(m.Versions)
+	if version == 0 {
 		g.log.WarnContext(g.life, "device speaks no version of the channel that this server does", "device", c.device, "versions", m.Versions)
 		g.leave(c, wire.ByeVersion)
 		return nil
@@ -43,10 +44,11 @@ func (g *Gateway) hello(c *conn, m wire.Hello) error {
 		}
 	}
 	c.mu.Unlock()
+	c.version = uint8(version)
 	if !c.phase.CompareAndSwap(greeting, talking) {
 		return nil
 	}
-	g.send(c, wire.Welcome{Version: wire.Version})
+	g.send(c, wire.Welcome{Version: version})
 	for _, id := range ended {
 		g.send(c, wire.Closed{Action: wire.ActionID(id)})
 	}
@@ -161,7 +163,8 @@ func (g *Gateway) trouble(c *conn, what, id string, err error) {
 	g.leave(c, wire.ByeBusy)
 }
 
-// attend looks after a device: is it still enrolled, what has it to be told?
+// attend looks after a device: is it still enrolled, with the key that opened the
+// connection, and what has it to be told?
 func (g *Gateway) attend(c *conn) {
 	if c.phase.Load() != talking {
 		return // its hello leads here
@@ -173,8 +176,15 @@ func (g *Gateway) attend(c *conn) {
 		g.leave(c, wire.ByeRevoked)
 		return
 	}
+	if err == nil && len(dev.Keys) != int(c.keys) {
+		g.leave(c, wire.ByeExpired)
+		return
+	}
 	if err == nil {
 		err = g.tell(ctx, c)
+	}
+	if err == nil && !dev.KeyAsked.IsZero() {
+		g.askForKey(c)
 	}
 	if err != nil {
 		g.trouble(c, "look", "", err)
@@ -217,6 +227,20 @@ func (g *Gateway) tell(ctx context.Context, c *conn) error {
 		g.send(c, next.Collect)
 	}
 	return nil
+}
+
+// askForKey asks a device for another key, once on a connection, unless it has
+// something else to do: a package is signed by the key under which it was begun.
+// An agent that does not know the message is asked when a newer one has taken its
+// place.
+func (g *Gateway) askForKey(c *conn) {
+	c.mu.Lock()
+	idle := c.offered.action == "" && len(c.watched) == 0
+	c.mu.Unlock()
+	if m := (wire.Rotate{}); idle && int(c.version) >= wire.Since(m) && !c.asked.Swap(true) {
+		g.log.InfoContext(g.life, "device is asked for another key", "device", c.device)
+		g.send(c, m)
+	}
 }
 
 // endOf is how a device is told of an action's end.

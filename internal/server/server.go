@@ -228,7 +228,7 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.denials = auth.NewDenials(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
 		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: s.tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
-		Address: s.origin.Client, OnDenied: s.denials.Add, OnKnown: known,
+		Address: s.origin.Client, Wake: s.wake, OnDenied: s.denials.Add, OnKnown: known,
 	})
 	if err != nil {
 		return err

@@ -13,23 +13,24 @@ import (
 const (
 	deviceColumns = deviceTraits + ", revoked"
 	deviceTraits  = `tenant, id, keys, statements, name, system, platform, version, build, arch, boot_id,
-	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, value, risk, exposure, aad_device, first_seen, last_seen`
+	agent_version, agent_sha256, addresses, last_address, external, catalog, tags, value, risk, exposure, aad_device, first_seen, last_seen,
+	reported_name, key_asked, key_since, cloned, retired`
 )
 
 func scanDevice(r row) (d device.Device, err error) {
 	f := &d.Facts
 	err = r.Scan(&d.Tenant, &d.ID, fromText{&d.Keys}, fromText{&d.Statements}, &f.Name, &f.System, &f.Platform, &f.Version, &f.Build, &f.Arch, &f.BootID,
 		&f.AgentVersion, &f.AgentSHA256, fromText{&f.Addresses}, &f.LastAddress, &d.External, &d.Catalog, fromText{&d.Tags}, &d.Value, &d.Risk, &d.Exposure, &d.AADDevice,
-		when{&d.FirstSeen}, when{&d.LastSeen}, &d.Revoked)
+		when{&d.FirstSeen}, when{&d.LastSeen}, &d.Reported, when{&d.KeyAsked}, when{&d.KeySince}, when{&d.Cloned}, &d.Retired, &d.Revoked)
 	return d, err
 }
 
 func insertDevice(ctx context.Context, t *tx, d device.Device) error {
 	f := d.Facts
-	_, err := t.exec(ctx, "INSERT INTO devices ("+deviceColumns+", host_name) VALUES (?"+strings.Repeat(", ?", 25)+")",
+	_, err := t.exec(ctx, "INSERT INTO devices ("+deviceColumns+", host_name) VALUES (?"+strings.Repeat(", ?", 30)+")",
 		d.Tenant, d.ID, text(d.Keys), text(d.Statements), f.Name, f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
 		f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, text(d.Tags), d.Value, d.Risk, d.Exposure, d.AADDevice,
-		ticks(d.FirstSeen), ticks(d.LastSeen), d.Revoked, d.HostName())
+		ticks(d.FirstSeen), ticks(d.LastSeen), d.Reported, ticksOrNull(d.KeyAsked), ticksOrNull(d.KeySince), ticksOrNull(d.Cloned), d.Retired, d.Revoked, d.HostName())
 	if err != nil {
 		return err
 	}
@@ -104,16 +105,18 @@ func (s *Store) FindDevices(ctx context.Context, tenant, name string) ([]device.
 
 // Seen keeps what a device says of itself, and when and from where it was last
 // seen: the facts, catalogue, external address and LastSeen of d. Its addresses
-// are kept as those that it had then, too.
+// are kept as those that it had then, too. Where people gave it another name, it
+// keeps that one, and what it says stands beside it.
 func (s *Store) Seen(ctx context.Context, tenant string, id device.ID, d device.Device) error {
 	_, err := write(ctx, s, "keep that device "+string(id)+" was seen", func(ctx context.Context, t *tx) (struct{}, error) {
 		f := d.Facts
 		if err := t.tell(ctx, tenant, id, f.Addresses, d.LastSeen); err != nil {
 			return struct{}{}, err
 		}
-		_, err := t.exec(ctx, `UPDATE devices SET name = ?, host_name = ?, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
+		_, err := t.exec(ctx, `UPDATE devices SET name = CASE WHEN reported_name IS NULL THEN ? ELSE name END,
+			host_name = CASE WHEN reported_name IS NULL THEN ? ELSE host_name END, reported_name = CASE WHEN reported_name IS NULL THEN NULL ELSE ? END, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
 			agent_version = ?, agent_sha256 = ?, addresses = ?, last_address = ?, external = ?, catalog = ?, last_seen = ? WHERE tenant = ? AND id = ?`,
-			f.Name, d.HostName(), f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
+			f.Name, d.HostName(), f.Name, f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
 			f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, ticks(d.LastSeen), tenant, id)
 		return struct{}{}, err
 	})

@@ -48,11 +48,12 @@ func health(now time.Time) map[string]pred {
 	seen := func(sql string, ago time.Duration) pred {
 		return &leaf{column: "last_seen", sql: sql, args: []any{ticks(now.Add(-ago))}, indexed: true}
 	}
-	revoked := &leaf{column: "revoked", sql: "@", indexed: true, ordered: true}
+	flag := func(column string) pred { return &leaf{column: column, sql: "@", indexed: true, ordered: true} }
+	revoked, retired := flag("revoked"), flag("retired")
 	return map[string]pred{
-		device.Active:   join(false, []pred{seen("@ >= ?", device.ImpairedAfter), not(revoked)}),
-		device.Impaired: join(false, []pred{seen("@ < ?", device.ImpairedAfter), seen("@ >= ?", device.InactiveAfter), not(revoked)}),
-		device.Inactive: join(true, []pred{seen("@ < ?", device.InactiveAfter), revoked}),
+		device.Active:   join(false, []pred{seen("@ >= ?", device.ImpairedAfter), not(revoked), not(retired)}),
+		device.Impaired: join(false, []pred{seen("@ < ?", device.ImpairedAfter), seen("@ >= ?", device.InactiveAfter), not(revoked), not(retired)}),
+		device.Inactive: join(true, []pred{seen("@ < ?", device.InactiveAfter), revoked, retired}),
 	}
 }
 

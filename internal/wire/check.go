@@ -27,7 +27,7 @@ func checkText(s string) error {
 }
 
 func (w Welcome) check() error {
-	if w.Version != Version {
+	if w.Version < MinVersion || w.Version > Version {
 		return fmt.Errorf("%w: %d", ErrVersion, w.Version)
 	}
 	return nil
@@ -40,6 +40,7 @@ func (c Collect) check() error {
 
 func (c Cancel) check() error { return c.Action.check() }
 func (c Closed) check() error { return c.Action.check() }
+func (Rotate) check() error   { return nil }
 func (b Bye) check() error    { return b.Reason.check() }
 
 func (h Hello) check() error {

@@ -58,7 +58,7 @@ func DecodeDevice(data []byte) (FromDevice, error) {
 
 // frame is a message in transit.
 type frame struct {
-	V    int             `json:"v"`
+	V    int             `json:"v"` // the version that brought the message
 	Type string          `json:"type"`
 	Body json.RawMessage `json:"body"`
 }
@@ -68,7 +68,7 @@ func encode(kind string, m any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s message: %w", kind, err)
 	}
-	b, err := json.Marshal(frame{V: Version, Type: kind, Body: body})
+	b, err := json.Marshal(frame{V: sinceOf(kind), Type: kind, Body: body})
 	if err != nil {
 		return nil, fmt.Errorf("%s message: %w", kind, err)
 	}
@@ -86,8 +86,11 @@ func open(data []byte) (frame, error) {
 	if err := strict(data, &f); err != nil {
 		return f, fmt.Errorf("message: %w", err)
 	}
-	if f.V != Version {
+	if f.V < MinVersion || f.V > Version {
 		return f, fmt.Errorf("%w: %d", ErrVersion, f.V)
+	}
+	if f.V != sinceOf(f.Type) {
+		return f, fmt.Errorf("version %d has no new message of type %.40q", f.V, f.Type)
 	}
 	return f, nil
 }

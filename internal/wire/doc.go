@@ -5,7 +5,8 @@
 //
 //	{"v":1,"type":"collect","body":{…}}
 //
-// whose body has the fields of the message's Go type. Both lists of messages
+// whose v is the version of the channel that brought the message in and whose
+// body has the fields of the message's Go type. Both lists of messages
 // are closed. An unknown type, version or field, a value that its type refuses,
 // or trailing data ends the connection with a reason.
 //
@@ -29,6 +30,7 @@
 //	device  ended     the attempt ended without a package: failed, lost, cancelled
 //	server  cancel    stop the action; what you have is not wanted
 //	server  closed    the action has ended for good; forget it and never do it again
+//	server  rotate    make yourself another key, when nothing else runs (version 2)
 //	server  bye       the connection ends, for this reason
 //
 // The package itself goes by HTTP upload; the server learns of its end from the

@@ -5,8 +5,34 @@ import (
 	"swab/internal/device"
 )
 
-// Version is the version of the channel that this program speaks.
-const Version = 1
+// The versions of the channel that this program speaks, from the lowest to the
+// highest. Both sides agree on the highest one that they share:
+//
+//	1  hello, welcome, collect, begun, refused, progress, ended, cancel, closed, bye, pong
+//	2  rotate
+const (
+	MinVersion = 1
+	Version    = 2
+)
+
+// Agree is the highest version that a device of a range of versions shares with
+// this program; 0 where there is none.
+func Agree(versions [2]int) int {
+	v := min(versions[1], Version)
+	if v < max(versions[0], MinVersion) {
+		return 0
+	}
+	return v
+}
+
+// since is the version that brought messages which were not there from the first.
+var since = map[string]int{Rotate{}.fromServer(): 2}
+
+// Since is the version of the channel that brought a server's message: it is for
+// devices alone that agreed on that version, or on a later one.
+func Since(m FromServer) int { return sinceOf(m.fromServer()) }
+
+func sinceOf(kind string) int { return max(since[kind], MinVersion) }
 
 // MaxMessage bounds a frame: 64 KiB.
 const MaxMessage = 64 << 10
@@ -48,6 +74,11 @@ type Cancel struct {
 type Closed struct {
 	Action ActionID `json:"action"`
 }
+
+// Rotate asks the device to make itself another key, which succeeds the present
+// one, and to tell of it by a KeyRequest. It says no more than that: the key is the
+// device's own.
+type Rotate struct{}
 
 // Bye ends the connection.
 type Bye struct {
@@ -138,6 +169,7 @@ func (Welcome) fromServer() string { return "welcome" }
 func (Collect) fromServer() string { return "collect" }
 func (Cancel) fromServer() string  { return "cancel" }
 func (Closed) fromServer() string  { return "closed" }
+func (Rotate) fromServer() string  { return "rotate" }
 func (Bye) fromServer() string     { return "bye" }
 
 func (Hello) fromDevice() string    { return "hello" }
@@ -149,7 +181,7 @@ func (Pong) fromDevice() string     { return "pong" }
 
 // ServerMessages is the closed list of what a server may say.
 func ServerMessages() []FromServer {
-	return []FromServer{Welcome{}, Collect{}, Cancel{}, Closed{}, Bye{}}
+	return []FromServer{Welcome{}, Collect{}, Cancel{}, Closed{}, Rotate{}, Bye{}}
 }
 
 // DeviceMessages is the closed list of what a device may say.

@@ -27,7 +27,7 @@ const (
 	ByeRevoked  Reason = "revoked"  // the device is no longer enrolled
 	ByeReplaced Reason = "replaced" // a newer connection of the same device took over
 	ByeShutdown Reason = "shutdown" // the server is going away; come again
-	ByeExpired  Reason = "expired"  // the device's token ran out
+	ByeExpired  Reason = "expired"  // the device's token ran out, or the key that it is bound to was succeeded
 	ByeBusy     Reason = "busy"     // too much at once; come again later
 )
 

@@ -29,7 +29,7 @@ func collect() wire.Collect {
 }
 
 func TestMessagesArriveAsSent(t *testing.T) {
-	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Closed{Action: action}, wire.Bye{Reason: wire.ByeShutdown}} {
+	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Closed{Action: action}, wire.Rotate{}, wire.Bye{Reason: wire.ByeShutdown}} {
 		frame, err := wire.EncodeServer(m)
 		if err != nil {
 			t.Fatalf("EncodeServer(%T) = %v", m, err)
@@ -70,6 +70,27 @@ func TestMessagesArriveAsSent(t *testing.T) {
 	}
 }
 
+func TestTheHighestCommonVersionIsSpoken(t *testing.T) {
+	for _, c := range []struct {
+		device [2]int
+		want   int
+	}{{[2]int{1, 1}, 1}, {[2]int{1, 2}, 2}, {[2]int{2, 2}, 2}, {[2]int{1, 9}, wire.Version}, {[2]int{9, 12}, 0}} {
+		if got := wire.Agree(c.device); got != c.want {
+			t.Errorf("Agree(%v) = %d, want %d", c.device, got, c.want)
+		}
+	}
+	// A message that came later never goes to those who do not know it.
+	for _, m := range wire.ServerMessages() {
+		want := wire.MinVersion
+		if _, ok := m.(wire.Rotate); ok {
+			want = 2
+		}
+		if got := wire.Since(m); got != want {
+			t.Errorf("%T is there since version %d, want %d", m, got, want)
+		}
+	}
+}
+
 func TestWhatIsNotInTheListIsRefused(t *testing.T) {
 	frame, err := wire.EncodeServer(collect())
 	if err != nil {
@@ -81,7 +102,10 @@ func TestWhatIsNotInTheListIsRefused(t *testing.T) {
 		"a command":         strings.Replace(good, `"attempt":1`, `"attempt":1,"command":"id"`, 1),
 		"a path":            strings.Replace(good, `"attempt":1`, `"attempt":1,"path":"/etc/shadow"`, 1),
 		"a field outside":   strings.Replace(good, `"v":1`, `"v":1,"url":"https://x"`, 1),
-		"another version":   strings.Replace(good, `"v":1`, `"v":2`, 1),
+		"another version":   strings.Replace(good, `"v":1`, `"v":9`, 1),
+		"a later version":   strings.Replace(good, `"v":1`, `"v":2`, 1), // than the one that brought it
+		"an earlier one":    `{"v":1,"type":"rotate","body":{}}`,
+		"a key to take":     `{"v":2,"type":"rotate","body":{"key":"AAAA"}}`,
 		"no version":        strings.Replace(good, `"v":1,`, ``, 1),
 		"a path as profile": strings.Replace(good, `"triage"`, `"../triage"`, 1),
 		"a bad action id":   strings.Replace(good, action, "..", 1),
@@ -159,7 +183,7 @@ func TestNoServerMessageCanNameAThing(t *testing.T) {
 }
 
 func FuzzDecodeServer(f *testing.F) {
-	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Bye{Reason: wire.ByeBusy}} {
+	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Rotate{}, wire.Bye{Reason: wire.ByeBusy}} {
 		frame, err := wire.EncodeServer(m)
 		if err != nil {
 			f.Fatal(err)

@@ -46,10 +46,12 @@ var (
 // Size is the size of the file.
 const Size = page + 2*identityBytes + 2*page
 
-// turn says which slot of a pair is the newer one, and its sequence number.
+// turn says which slot of a pair is the newer one, and its sequence number, and
+// how many bytes of each slot were ever written to.
 type turn struct {
 	slot int
 	seq  uint64
+	used [2]int
 }
 
 // ErrDamaged is returned for a file of which no whole slot is left.
@@ -95,15 +97,18 @@ func (p pair) open(b []byte) (seq uint64, payload []byte, ok bool) {
 func (p pair) read(f reader, v any) (turn, error) {
 	var newest turn
 	var content []byte
+	var used [2]int
 	for slot := range 2 {
 		b := make([]byte, p.size)
 		if _, err := f.ReadAt(b, p.at+int64(slot*p.size)); err != nil {
 			return turn{}, err
 		}
+		used[slot] = written(b)
 		if seq, payload, ok := p.open(b); ok && (content == nil || seq > newest.seq) {
-			newest, content = turn{slot, seq}, payload
+			newest, content = turn{slot: slot, seq: seq}, payload
 		}
 	}
+	newest.used = used
 	if content == nil {
 		return turn{}, ErrDamaged
 	}
@@ -113,15 +118,22 @@ func (p pair) read(f reader, v any) (turn, error) {
 	return newest, nil
 }
 
-// write overwrites the older slot with v and flushes it. Only then does the turn
-// change: after an error the next write takes the same slot again.
+// written is how much of a slot is not zeros.
+func written(slot []byte) int { return len(bytes.TrimRight(slot, "\x00")) }
+
+// write overwrites the older slot with v and flushes it: the pages that v takes
+// or that were in use, so that nothing of what stood there is left. Only then
+// does the turn change: after an error the next write takes the same slot again.
 func (p pair) write(f file, t *turn, v any) error {
-	next := turn{1 - t.slot, t.seq + 1}
+	next := turn{slot: 1 - t.slot, seq: t.seq + 1, used: t.used}
 	b, err := p.encode(next.seq, v)
 	if err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(b, p.at+int64(next.slot*p.size)); err != nil {
+	size := written(b)
+	pages := (max(size, t.used[next.slot]) + page - 1) / page * page
+	t.used[next.slot], next.used[next.slot] = pages, size
+	if _, err := f.WriteAt(b[:pages], p.at+int64(next.slot*p.size)); err != nil {
 		return err
 	}
 	if err := f.Flush(); err != nil {

@@ -14,6 +14,9 @@
 //	A, B    4, 52      Identity, 48 KiB each: room for a chain of device.MaxKeys keys
 //	A, B    100, 104   Progress, 4 KiB each: one page, so one action costs two pages
 //
+// Of a slot the pages are written that hold something, or did. A key that succeeds
+// another is written when it is made, and twice when it takes that one's place.
+//
 // A slot is SHA-256 over the rest of it up to its length, sequence number
 // (8 bytes) and length (4 bytes, both big-endian), and so many bytes of
 // canonical JSON.
@@ -47,7 +50,20 @@ type Identity struct {
 	Enrolment  []byte   `json:"enrolment"`  // the first public key, whose hash is the device id
 	Statements [][]byte `json:"statements"` // of succession, from Enrolment to Seed's key
 	Pins       *Pins    `json:"pins"`       // nil until enrolled
+
+	// Next is the key to come: it signs nothing but the word of itself until the
+	// server is known to have taken it. nil: none is on its way.
+	Next *Next `json:"next,omitempty"`
 }
+
+// Next is a key that is to succeed the present one.
+type Next struct {
+	Seed      []byte `json:"seed"`
+	Statement []byte `json:"statement"` // by the present key, that this one follows it
+}
+
+// Key is the key to come.
+func (n Next) Key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(n.Seed) }
 
 // Pins is what the server's answer to enrolment fixed for good.
 type Pins struct {
@@ -63,6 +79,12 @@ func (i Identity) Key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(i.See
 // Device is the device's id.
 func (i Identity) Device() device.ID { return device.IDOf(i.Enrolment) }
 
+// succeeded is the identity once its next key is the present one.
+func (i Identity) succeeded() Identity {
+	i.Seed, i.Statements, i.Next = i.Next.Seed, append(slices.Clip(i.Statements), i.Next.Statement), nil
+	return i
+}
+
 func (i Identity) check() error {
 	if len(i.Seed) != ed25519.SeedSize {
 		return fmt.Errorf("key has %d bytes, want %d", len(i.Seed), ed25519.SeedSize)
@@ -73,6 +95,11 @@ func (i Identity) check() error {
 	}
 	if !keys[len(keys)-1].Equal(i.Key().Public()) {
 		return errors.New("key is not the one that ends the device's chain of keys")
+	}
+	if i.Next != nil {
+		if err := i.succeeded().check(); err != nil {
+			return fmt.Errorf("next key: %w", err)
+		}
 	}
 	if i.Pins == nil {
 		return nil
@@ -260,19 +287,69 @@ func (s *State) Enrolled(p Pins) error {
 	}
 	next := s.identity
 	next.Pins = &p
-	if err := next.check(); err != nil {
-		return err
-	}
-	if err := identitySlots.write(s.file, &s.turns[0], next); err != nil {
-		return err
-	}
-	s.identity = next
-	return nil
+	return s.become(next)
 }
 
 func (p Pins) equal(q Pins) bool {
 	return p.Tenant == q.Tenant && slices.Equal(p.LogKey, q.LogKey) &&
 		slices.Equal(p.ReceiptKey, q.ReceiptKey) && slices.Equal(p.RecoveryKey, q.RecoveryKey)
+}
+
+// ErrKeys is returned for a device that has had as many keys as a chain can hold.
+var ErrKeys = fmt.Errorf("this device has had %d keys, and no more fit its chain; enrol it anew", device.MaxKeys)
+
+// Succeed makes the key that is to succeed the present one, or finds the one that
+// was made before: once made, it is the one that comes, however often the server
+// has to be told of it.
+func (s *State) Succeed() (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity.Next != nil {
+		return s.identity, nil
+	}
+	number := len(s.identity.Statements) + 1
+	if number >= device.MaxKeys {
+		return s.identity, ErrKeys
+	}
+	pub, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return s.identity, fmt.Errorf("make the next device key: %w", err)
+	}
+	statement, err := device.Succeed(s.identity.Device(), number, pub, s.identity.Key())
+	if err != nil {
+		return s.identity, err
+	}
+	next := s.identity
+	next.Next = &Next{Seed: key.Seed(), Statement: statement}
+	err = s.become(next)
+	return s.identity, err
+}
+
+// Succeeded makes the next key the present one, since the server has taken it, and
+// overwrites both slots, so that the key before is nowhere in the file any more.
+// Where none is on its way it does nothing.
+func (s *State) Succeeded() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity.Next == nil {
+		return nil
+	}
+	if err := s.become(s.identity.succeeded()); err != nil {
+		return err
+	}
+	return s.become(s.identity)
+}
+
+// become writes an identity and goes by it from then on.
+func (s *State) become(next Identity) error {
+	if err := next.check(); err != nil {
+		return err
+	}
+	if err := identitySlots.write(s.file, &s.turns[0], next); err != nil {
+		return fmt.Errorf("agent state %s: %w", s.path, err)
+	}
+	s.identity = next
+	return nil
 }
 
 // Begin records that an attempt of an action is begun, under the head that

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,8 +21,9 @@ import (
 // disk is a file in memory whose power can be cut: of one write only the first
 // cut bytes arrive.
 type disk struct {
-	b   []byte
-	cut int // -1: none
+	b     []byte
+	cut   int // -1: none
+	wrote int // bytes that writes were asked for
 }
 
 var errPower = errors.New("power cut")
@@ -34,6 +36,7 @@ func (d *disk) Close() error                           { return nil }
 
 func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	n := len(p)
+	d.wrote += n
 	if d.cut >= 0 && d.cut < n {
 		n = d.cut
 	}
@@ -280,6 +283,114 @@ func TestEndOfWhatIsNotKnownWritesNothing(t *testing.T) {
 	}
 	if !bytes.Equal(d.b, was) {
 		t.Error("the file was written")
+	}
+}
+
+// A key to come is the one that comes, whatever happens in between, and the key
+// before is nowhere in the file once it has come.
+func TestANextKeyOutlivesTheAgentAndReplacesTheOneBefore(t *testing.T) {
+	s, d := newState(t)
+	if err := s.Enrolled(pins()); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		was := s.Identity()
+		d.wrote = 0
+		made, err := s.Succeed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "made", reopen(t, d), s)
+		if !bytes.Equal(s.Identity().Seed, was.Seed) || made.Next == nil {
+			t.Fatalf("after Succeed: %+v", made)
+		}
+		if d.wrote != page {
+			t.Errorf("to make a key writes %d bytes, want a page", d.wrote)
+		}
+		s = reopen(t, d)
+		d = s.file.(*disk)
+		if again, err := s.Succeed(); err != nil || !bytes.Equal(again.Next.Seed, made.Next.Seed) {
+			t.Fatalf("another key was made: %v", err)
+		}
+		if err := s.Succeeded(); err != nil {
+			t.Fatal(err)
+		}
+		if d.wrote != 2*page {
+			t.Errorf("to put it in its place writes %d bytes, want two pages", d.wrote)
+		}
+		same(t, "succeeded", reopen(t, d), s)
+		is := s.Identity()
+		if !bytes.Equal(is.Seed, made.Next.Seed) || len(is.Statements) != n || is.Next != nil || is.Device() != was.Device() {
+			t.Errorf("after Succeeded: %+v", is)
+		}
+		if bytes.Contains(d.b, []byte(base64.StdEncoding.EncodeToString(was.Seed))) {
+			t.Error("the key before is in the file")
+		}
+	}
+	if err := s.Succeeded(); err != nil {
+		t.Errorf("with no key to come: %v", err)
+	}
+}
+
+// Wherever the power goes while a key is made or put in its place, the file holds
+// the state before or the one after.
+func TestATornKeyLeavesTheOneBefore(t *testing.T) {
+	for name, change := range map[string]func(*State) error{
+		"made":      func(s *State) error { _, err := s.Succeed(); return err },
+		"succeeded": (*State).Succeeded,
+	} {
+		base, bd := newState(t)
+		if err := base.Enrolled(pins()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := base.Succeed(); err != nil {
+			t.Fatal(err)
+		}
+		if name == "made" {
+			if err := base.Succeeded(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for cut := 0; cut <= 2*page; cut += 97 {
+			d := &disk{b: slices.Clone(bd.b), cut: -1}
+			s, err := openOn(d, "disk")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.cut = cut
+			if err := change(s); err != nil && !errors.Is(err, errPower) {
+				t.Fatal(err)
+			} else if err == nil {
+				break
+			}
+			got := reopen(t, d).Identity()
+			before := base.Identity()
+			after := name == "succeeded" && len(got.Statements) == len(before.Statements)+1 && got.Next == nil && bytes.Equal(got.Seed, before.Next.Seed)
+			after = after || name == "made" && got.Next != nil && bytes.Equal(got.Seed, before.Seed)
+			if !after && cmp.Diff(before, got) != "" {
+				t.Fatalf("%s, cut at %d: %+v", name, cut, got)
+			}
+			d.cut = -1 // the agent that saw the error goes on
+			if err := change(s); err != nil {
+				t.Fatal(err)
+			}
+			same(t, name+" after a cut", reopen(t, d), s)
+		}
+	}
+}
+
+func TestAChainThatIsFullTakesNoMore(t *testing.T) {
+	s, _ := newState(t)
+	for range device.MaxKeys - 1 {
+		if _, err := s.Succeed(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Succeeded(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Succeed(); !errors.Is(err, ErrKeys) {
+		t.Errorf("one more: %v, want ErrKeys", err)
 	}
 }
 
