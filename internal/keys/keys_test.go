@@ -58,7 +58,7 @@ func TestFirstStartMakesEveryKeyOnce(t *testing.T) {
 	c := config(m, t.TempDir())
 	c.Recovery = func(k ed25519.PrivateKey) error {
 		calls++
-		if len(m.records) != 6 {
+		if len(m.records) != 7 {
 			t.Errorf("recovery key handed out with %d keys kept, want it before its own record", len(m.records))
 		}
 		return nil
@@ -71,8 +71,8 @@ func TestFirstStartMakesEveryKeyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.records) != 7 || calls != 1 {
-		t.Errorf("%d keys, recovery key handed out %d times; want 7 and once", len(m.records), calls)
+	if len(m.records) != 8 || calls != 1 {
+		t.Errorf("%d keys, recovery key handed out %d times; want 8 and once", len(m.records), calls)
 	}
 	for _, r := range m.records {
 		if (r.Purpose == Recovery) != (r.Sealed == nil) {
@@ -116,7 +116,7 @@ func TestAnInterruptedFirstStartIsFinishedByTheNext(t *testing.T) {
 		t.Fatalf("error %v, want the link key's", err)
 	}
 	m.fail = ""
-	if _, err := Open(t.Context(), c); err != nil || len(m.records) != 7 {
+	if _, err := Open(t.Context(), c); err != nil || len(m.records) != 8 {
 		t.Errorf("next start: %d keys, %v", len(m.records), err)
 	}
 }
@@ -331,6 +331,37 @@ func TestAuthoritySignsForTheHostsAsked(t *testing.T) {
 		_, err := cert.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: noon})
 		if (err == nil) != want {
 			t.Errorf("certificate holds for %s: %v, want %v", host, err, want)
+		}
+	}
+}
+
+func TestASealedSecretOpensInItsPlaceAlone(t *testing.T) {
+	r, err := Open(t.Context(), config(&memory{}, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := r.Seal("one-time code", "tenant/ann", []byte("seed"))
+	if got, err := r.Unseal("one-time code", "tenant/ann", sealed); err != nil || string(got) != "seed" {
+		t.Errorf("Unseal() = %q, %v", got, err)
+	}
+	other, err := Open(t.Context(), config(&memory{}, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := slices.Clone(sealed)
+	altered[len(altered)-1] ^= 1
+	for what, try := range map[string]func() ([]byte, error){
+		"another person's":        func() ([]byte, error) { return r.Unseal("one-time code", "tenant/bob", sealed) },
+		"of another kind":         func() ([]byte, error) { return r.Unseal("password", "tenant/ann", sealed) },
+		"altered":                 func() ([]byte, error) { return r.Unseal("one-time code", "tenant/ann", altered) },
+		"cut off":                 func() ([]byte, error) { return r.Unseal("one-time code", "tenant/ann", sealed[:4]) },
+		"of another installation": func() ([]byte, error) { return other.Unseal("one-time code", "tenant/ann", sealed) },
+		"a key's, though the same key": func() ([]byte, error) {
+			return r.master.open(Record{Purpose: "one-time code", ID: "tenant/ann", Sealed: sealed})
+		},
+	} {
+		if got, err := try(); !errors.Is(err, ErrMaster) || got != nil {
+			t.Errorf("%s: %q, %v", what, got, err)
 		}
 	}
 }

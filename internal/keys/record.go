@@ -12,6 +12,7 @@ const (
 	Receipt     Purpose = "receipt"      // Ed25519, signs receipts
 	Link        Purpose = "link"         // 32 bytes, HMAC-SHA-256 over package links
 	Nonce       Purpose = "nonce"        // 32 bytes, HMAC-SHA-256 over the times that device proofs carry
+	SignIn      Purpose = "sign-in"      // 32 bytes, HMAC-SHA-256 over what browsers keep, and for keys of tickets
 	Authority   Purpose = "authority"    // ECDSA P-256, signs this server's own TLS certificates
 	Recovery    Purpose = "recovery"     // Ed25519; the public half alone, the operator has the other
 )

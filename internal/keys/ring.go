@@ -84,7 +84,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 		}
 		opened = append(opened, k)
 	}
-	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority, Recovery} {
+	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, SignIn, Authority, Recovery} {
 		if slices.ContainsFunc(opened, func(k key) bool { return k.Purpose == p }) {
 			continue
 		}
@@ -104,7 +104,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 		opened = append(opened, k)
 	}
 	ring.keep(opened)
-	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, Authority} {
+	for _, p := range []Purpose{AccessToken, AuditLog, Receipt, Link, Nonce, SignIn, Authority} {
 		if _, ok := ring.current(p); !ok {
 			return nil, fmt.Errorf("no %s key is in use at %s: all have ended or are still to come; look at this machine's clock",
 				p, c.Now().UTC().Format(time.RFC3339))
@@ -223,7 +223,7 @@ func generate(p Purpose, now time.Time, master Master) (key, error) {
 		if private, err = x509.MarshalPKCS8PrivateKey(k.authority.key); err != nil {
 			return key{}, err
 		}
-	case Link, Nonce:
+	case Link, Nonce, SignIn:
 		k.secret = make([]byte, 32)
 		rand.Read(k.secret) // never fails (crypto/rand)
 		private = k.secret
@@ -290,7 +290,7 @@ func unseal(r Record, master Master) (key, error) {
 		if k.authority, err = openAuthority(r.Public, private); err != nil {
 			return k, flaw(err)
 		}
-	case Link, Nonce:
+	case Link, Nonce, SignIn:
 		k.secret = private
 	default:
 		return k, flaw(errors.New("this program knows no such purpose; it may be older than the store"))

@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"OneUploadIsSealed", oneUploadIsSealed},
 		{"AttemptHasOneUpload", attemptHasOneUpload},
 		{"UploadsOfCancelledActionsAreFound", uploadsOfCancelledActionsAreFound},
+		{"CredentialsAreKept", credentialsAreKept},
 		{"LedgersAreKept", ledgersAreKept},
 		{"ChangesOfALedgerFollowOneAnother", changesOfALedgerFollow},
 		{"OldLedgersAreForgotten", oldLedgersAreForgotten},
