@@ -23,9 +23,10 @@ type denialStore interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
 }
 
-// Denials sums the requests that were answered 401, by tenant and address, and
-// those that were answered 429, by caller, and once a minute makes an audit
-// entry of each sum. One entry a request would let anybody fill the log.
+// Denials sums the requests that were answered 401, by tenant and address, those
+// that were answered 429, and the access tokens that applications got, by caller,
+// and once a minute makes an audit entry of each sum. One entry a request would
+// let anybody fill the log.
 type Denials struct {
 	store denialStore
 	now   func() time.Time
@@ -65,6 +66,15 @@ func (d *Denials) Limited(who Caller) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.add(denial{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
+}
+
+// Issued counts an access token that an application got by itself. It never waits
+// and never fails.
+func (d *Denials) Issued(app App) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	who := Caller{Kind: Application, ID: app.ID}
+	d.add(denial{act: audit.ActToken, tenant: app.Tenant, who: who.Hidden("").Who, name: app.Name}, 1)
 }
 
 // add adds n to a sum. d.mu is held.
@@ -119,8 +129,12 @@ func (d *Denials) flush(ctx context.Context) {
 			if tenant == "" {
 				tenant = first.ID
 			}
+			result := audit.Refused
+			if k.act == audit.ActToken {
+				result = audit.Done
+			}
 			entries[tenant] = append(entries[tenant], audit.NewEntry(d.now(),
-				audit.Leaf{Act: k.act, Object: tenant, Result: audit.Refused, Detail: strconv.Itoa(n)},
+				audit.Leaf{Act: k.act, Object: tenant, Result: result, Detail: strconv.Itoa(n)},
 				audit.Hidden{Who: cmp.Or(k.who, "unknown"), Name: k.name, From: k.from}))
 		}
 		for tenant, e := range entries {

@@ -43,10 +43,10 @@ func (l *ledger) Record(ctx context.Context, tenant string, entries ...audit.Ent
 	}
 	for _, e := range entries {
 		h := e.Opening.Hidden
-		if e.Leaf.Object != tenant || e.Leaf.Result != audit.Refused || (e.Leaf.Act == audit.ActDenied) != (h.Who == "unknown" && h.Name == "") {
+		if e.Leaf.Object != tenant || (e.Leaf.Result == audit.Refused) == (e.Leaf.Act == audit.ActToken) || (e.Leaf.Act == audit.ActDenied) != (h.Who == "unknown" && h.Name == "") {
 			return fmt.Errorf("unexpected entry %+v of %+v", e.Leaf, h)
 		}
-		if e.Leaf.Act == audit.ActLimited {
+		if e.Leaf.Act != audit.ActDenied {
 			h.From += h.Who + " " + h.Name
 		}
 		l.sums[tenant+" "+h.From] += e.Leaf.Detail + " "
@@ -108,6 +108,20 @@ func TestCallsOverALimitAreSummedByCaller(t *testing.T) {
 	d.Add("second", "192.0.2.1")
 	d.flush(t.Context())
 	want := map[string]string{"second application/a SOAR": "2 ", "second application/b SOAR": "1 ", "second 192.0.2.1": "1 "}
+	if diff := cmp.Diff(want, l.sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+}
+
+func TestTokensOfApplicationsAreSummedByCaller(t *testing.T) {
+	l := &ledger{sums: map[string]string{}}
+	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	for range 3 {
+		d.Issued(App{Tenant: "second", ID: "a", Name: "SOAR"})
+	}
+	d.Issued(App{Tenant: "first", ID: "a", Name: "Playbook"})
+	d.flush(t.Context())
+	want := map[string]string{"second application/a SOAR": "3 ", "first application/a Playbook": "1 "}
 	if diff := cmp.Diff(want, l.sums); diff != "" {
 		t.Errorf("sums (-want +got):\n%s", diff)
 	}

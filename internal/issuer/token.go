@@ -97,6 +97,7 @@ func (s *Issuer) token(c *call, of func(form) (string, error)) (auth.Issued, str
 	if err != nil {
 		return none, "", err
 	}
+	s.Denials.Issued(app)
 	s.Log.DebugContext(c.r.Context(), "token issued", "caller", app.ID, "from", c.from, "correlation", c.trace)
 	return issued, resource, nil
 }
