@@ -21,27 +21,57 @@ var _ fleet.Records = (*Store)(nil)
 // DevicesAt returns a tenant's devices that told of an address between from and
 // to, as fleet.Records says.
 func (s *Store) DevicesAt(ctx context.Context, tenant string, reach device.Reach, address netip.Addr, from, to time.Time, top int) ([]device.Device, error) {
-	return read(ctx, s, "devices at an address", func(ctx context.Context, c *conn) ([]device.Device, error) {
-		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices WHERE tenant = ? AND id IN
-			(SELECT device FROM device_addresses WHERE tenant = ? AND address = ? AND since <= ? AND until >= ?)
-			ORDER BY first_seen DESC, id DESC LIMIT ?`,
-			tenant, tenant, address.String(), ticks(to), ticks(from), limit(top, MaxDevices))
-	})
+	q := new(query).add("SELECT device FROM device_addresses WHERE tenant = ? AND address = ? AND since <= ? AND until >= ?",
+		tenant, address.String(), ticks(to), ticks(from))
+	return s.devicesAmong(ctx, "devices at an address", tenant, reach, q, top)
 }
 
 // DevicesTagged returns a tenant's devices that have a tag, as fleet.Records says.
 func (s *Store) DevicesTagged(ctx context.Context, tenant string, reach device.Reach, tag string, begins bool, top int) ([]device.Device, error) {
-	which, args := "tag = ?", []any{tenant, tenant, tag}
-	if begins {
-		which = "tag >= ?"
-		if end := beginsAfter(tag); end != "" {
-			which, args = "tag >= ? AND tag < ?", append(args, end)
-		}
+	q := new(query).add("SELECT device FROM device_tags WHERE tenant = ? AND ", tenant)
+	if end := beginsAfter(tag); !begins {
+		q.add("tag = ?", tag)
+	} else if q.add("tag >= ?", tag); end != "" {
+		q.add(" AND tag < ?", end)
 	}
-	return read(ctx, s, "devices with a tag", func(ctx context.Context, c *conn) ([]device.Device, error) {
-		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id IN"+
-			" (SELECT device FROM device_tags WHERE tenant = ? AND "+which+") ORDER BY first_seen DESC, id DESC LIMIT ?",
-			append(args, limit(top, MaxDevices))...)
+	return s.devicesAmong(ctx, "devices with a tag", tenant, reach, q, top)
+}
+
+// devicesAmong are the devices within reach among those whose ids a query has,
+// the one enrolled last first, at most top (0: MaxDevices).
+func (s *Store) devicesAmong(ctx context.Context, what, tenant string, reach device.Reach, among *query, top int) ([]device.Device, error) {
+	return read(ctx, s, what, func(ctx context.Context, c *conn) ([]device.Device, error) {
+		most := limit(top, MaxDevices)
+		sql := "SELECT " + deviceColumns + " FROM devices WHERE tenant = ? AND id IN (" + among.String() + ")"
+		args := append([]any{tenant}, among.args...)
+		const order = " ORDER BY first_seen DESC, id DESC LIMIT ?"
+		found, err := all(ctx, c, scanDevice, sql+order, append(args, most)...)
+		if err != nil || reach.All {
+			return found, err
+		}
+		groups, err := deviceGroupsOf(ctx, c, tenant)
+		if err != nil {
+			return nil, err
+		}
+		j := judge[device.Device]{device.NewGroups(groups), reach, groupsOfDevices}
+		kept := []device.Device{}
+		for {
+			more := len(found) == most
+			var last device.Device
+			if more {
+				last = found[most-1]
+			}
+			if found, err = j.keep(ctx, c, tenant, found); err != nil {
+				return nil, err
+			}
+			if kept = append(kept, found...); !more || len(kept) >= most {
+				return kept[:min(most, len(kept))], nil
+			}
+			found, err = all(ctx, c, scanDevice, sql+" AND (first_seen, id) < (?, ?)"+order, append(args, ticks(last.FirstSeen), last.ID, most)...)
+			if err != nil {
+				return nil, err
+			}
+		}
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/odata"
 )
@@ -39,6 +40,9 @@ type listing[T any] struct {
 	// their tenants and ids. The table is called x in it.
 	selected, beside string
 	scan             func(row) (T, error)
+
+	// groups are the device groups that rows are in, by the rules of g.
+	groups func(ctx context.Context, c *conn, tenant string, g *device.Groups, rows []T) ([]device.Group, error)
 }
 
 // key is a column that a list is sorted by.
@@ -49,8 +53,8 @@ type key[T any] struct {
 	of      func(T) any // what a row has in it: an int64 or a string
 }
 
-// list answers a query of a tenant's rows.
-func list[T any](ctx context.Context, s *Store, what string, l *listing[T], columns map[string]column, tenant string, q odata.Query) (odata.Page[T], error) {
+// list answers a query of a tenant's rows within reach.
+func list[T any](ctx context.Context, s *Store, what string, l *listing[T], columns map[string]column, tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
 	return read(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
 		select {
 		case s.lists.slots <- struct{}{}:
@@ -60,7 +64,7 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], colu
 		}
 		bounded, cancel := context.WithTimeout(ctx, s.lists.time)
 		defer cancel()
-		page, err := l.page(bounded, c, tenant, compile(q.Filter, columns), q, s.lists)
+		page, err := l.page(bounded, c, tenant, reach, compile(q.Filter, columns), q, s.lists)
 		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
 			err = fault.Unavailable.Errorf(err, "The list could not be made within %v: no index serves what it is filtered, sorted or counted by, or the database is busy; "+
 				"narrow it down, by a date or a machine for example, or ask again later", s.lists.time)
@@ -69,7 +73,7 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], colu
 	})
 }
 
-func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, q odata.Query, bounds lists) (odata.Page[T], error) {
+func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, reach device.Reach, p pred, q odata.Query, bounds lists) (odata.Page[T], error) {
 	page := odata.Page[T]{Rows: []T{}, Total: -1}
 	keys := l.keys(q.OrderBy)
 	last, err := after(q.After, keys)
@@ -80,24 +84,19 @@ func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, q
 	if err != nil {
 		return page, err
 	}
-	if q.Count {
-		if page.Total, err = plan.count(ctx, c, tenant); err != nil {
-			return page, err
-		}
-	}
 	most := q.Top
 	if q.Top < 0 {
 		most = bounds.page + 1 // one more tells whether there is a next page
 	}
-	if most == 0 || plan.pred == truth(false) {
-		return page, nil
+	if reach.All {
+		page, err = plan.page(ctx, c, tenant, last, most, q.Skip, q.Count)
+	} else {
+		var groups []device.Group
+		if groups, err = deviceGroupsOf(ctx, c, tenant); err == nil {
+			page, err = plan.judged(ctx, c, tenant, judge[T]{device.NewGroups(groups), reach, l.groups}, last, most, q.Skip, q.Count)
+		}
 	}
-	sql := plan.rows(tenant, last, most, q.Skip)
-	rows, err := c.once(ctx, sql.String(), sql.args)
 	if err != nil {
-		return page, err
-	}
-	if page.Rows, err = collect(rows, l.scan); err != nil {
 		return page, err
 	}
 	if q.Top < 0 && len(page.Rows) > bounds.page {
@@ -105,6 +104,25 @@ func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, q
 		page.Next = next(page.Rows[bounds.page-1], keys)
 	}
 	return page, nil
+}
+
+// page is so many rows of a plan, those after last, and how many there are of all.
+func (p plan[T]) page(ctx context.Context, c *conn, tenant string, last []any, most, skip int, count bool) (page odata.Page[T], err error) {
+	page = odata.Page[T]{Rows: []T{}, Total: -1}
+	if count {
+		if page.Total, err = p.count(ctx, c, tenant); err != nil {
+			return page, err
+		}
+	}
+	if most == 0 || p.pred == truth(false) {
+		return page, nil
+	}
+	sql := p.rows(tenant, last, most, skip)
+	rows, err := c.once(ctx, sql.String(), sql.args)
+	if err == nil {
+		page.Rows, err = collect(rows, p.scan)
+	}
+	return page, err
 }
 
 // keys are what a list is sorted by: what was asked for, then the id, so that

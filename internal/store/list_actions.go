@@ -12,7 +12,7 @@ import (
 // Actions returns those of devices within reach that q selects, newest first where it does not say
 // another order.
 func (s *Store) Actions(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[action.Action], error) {
-	return list(ctx, s, "actions of "+tenant, &actionList, actionColumns, tenant, q)
+	return list(ctx, s, "actions of "+tenant, &actionList, actionColumns, tenant, reach, q)
 }
 
 // actionColumns are where the properties of actions are kept.
@@ -51,4 +51,5 @@ var actionList = listing[action.Action]{
 	selected: strings.ReplaceAll(strings.TrimPrefix(selectAction, "SELECT "), "a.", "x."),
 	beside:   " JOIN audit_entries e ON e.id = x.entry AND e.tenant = x.tenant",
 	scan:     scanAction,
+	groups:   groupsOfActions,
 }

@@ -16,7 +16,7 @@ const MaxDevices = odata.MaxTop
 // Devices returns a tenant's devices within reach that q selects, the one enrolled last first
 // where it does not say another order.
 func (s *Store) Devices(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[device.Device], error) {
-	return list(ctx, s, "devices of "+tenant, &deviceList, deviceColumnsAt(s.now()), tenant, q)
+	return list(ctx, s, "devices of "+tenant, &deviceList, deviceColumnsAt(s.now()), tenant, reach, q)
 }
 
 // deviceColumnsAt are where the properties of devices are kept, or what they are
@@ -80,4 +80,5 @@ var deviceList = listing[device.Device]{
 	},
 	selected: "x." + strings.Join(strings.FieldsFunc(deviceColumns, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }), ", x."),
 	scan:     scanDevice,
+	groups:   groupsOfDevices,
 }

@@ -13,14 +13,17 @@ import (
 // are added or go. The name travels through the caller and back: what comes back
 // is data for parameters, of the right number and types, or refused.
 
-// next names a row by its keys.
-func next[T any](row T, keys []key[T]) string {
+// place is what a row has in the columns of the order.
+func place[T any](row T, keys []key[T]) []any {
 	values := make([]any, len(keys))
 	for i, k := range keys {
 		values[i] = k.of(row)
 	}
-	return text(values)
+	return values
 }
+
+// next names a row by its keys.
+func next[T any](row T, keys []key[T]) string { return text(place(row, keys)) }
 
 // after are the keys of the row that next named; nil where none is named.
 func after[T any](name string, keys []key[T]) ([]any, error) {
