@@ -150,16 +150,10 @@ func (r Rule) Matches(d Device) bool {
 }
 
 func (c Condition) met(d Device) bool {
-	switch c.Property {
-	case ByName:
-		return c.fits(d.Facts.Name)
-	case ByDomain:
-		_, domain, _ := strings.Cut(d.Facts.Name, ".")
-		return domain != "" && c.fits(domain)
-	case ByTag:
-		return slices.ContainsFunc(d.Tags, c.fits)
-	case BySystem:
-		return c.fits(strings.ToLower(d.Facts.Platform)) || c.fits(family(d.Facts.System))
+	for s := range texts(d, c.Property) {
+		if c.fits(s) {
+			return true
+		}
 	}
 	return false
 }
@@ -203,6 +197,7 @@ type Groups struct {
 	ranked []Group // by rank; without the default group
 	def    Group
 	byID   map[int64]int
+	finder *finder
 }
 
 // NewGroups makes groups ready. Their rules are folded. The default group may be
@@ -221,17 +216,17 @@ func NewGroups(groups []Group) *Groups {
 	for i, one := range g.ranked {
 		g.byID[one.ID] = i
 	}
+	g.finder = newFinder(g.ranked)
 	return g
 }
 
 // Of is the group that a device is in.
 func (g *Groups) Of(d Device) Group {
-	for _, one := range g.ranked {
-		if one.Rule.Matches(d) {
-			return one
-		}
+	at := g.finder.first(d, len(g.ranked), func(at int) bool { return g.ranked[at].Rule.Matches(d) })
+	if at == len(g.ranked) {
+		return g.def
 	}
-	return g.def
+	return g.ranked[at]
 }
 
 // Get is the group with an id.
