@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"path"
 	"testing"
 	"time"
 )
@@ -15,7 +16,7 @@ import (
 // Each call of administration as it goes out, and what comes back of it.
 func TestAdministrationIsAskedForAsTheServerTakesIt(t *testing.T) {
 	s, c := newServer(t)
-	var sent string
+	var sent, query string
 	const reply = `{"id":"i","name":"n","clientSecret":"cs","token":"tok","tenantId":"ti","revoked":true,"created":null,"expires":"2027-01-02T03:04:05.0000000Z",
 		"roles":["r"],"secrets":[{"id":"s","expires":null}],"certificates":[]}`
 	s.api("/api/admin/v1/", func(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +25,8 @@ func TestAdministrationIsAskedForAsTheServerTakesIt(t *testing.T) {
 			t.Error(err)
 		}
 		sent = r.Method + " " + r.URL.EscapedPath()[len("/api/admin/v1/"):] + " " + string(body)
-		if r.Method == http.MethodGet && r.URL.Path != "/api/admin/v1/apps/i" {
+		query = r.URL.RawQuery
+		if r.Method == http.MethodGet && path.Base(r.URL.Path) != "i" {
 			io.WriteString(w, `{"value":[`+reply+`]}`)
 			return
 		}
@@ -68,7 +70,16 @@ func TestAdministrationIsAskedForAsTheServerTakesIt(t *testing.T) {
 			return n.TenantID == "ti" && n.ClientSecret == "cs", err
 		},
 		"POST tenants/i/revoke ": func() (bool, error) { n, err := c.RevokeTenant(ctx, "i"); return n.Revoked, err },
-		"POST devices/i/revoke ": func() (bool, error) { d, err := c.RevokeDevice(ctx, "i"); return d.Revoked, err },
+		"GET devices ": func() (bool, error) {
+			p, err := c.Devices(ctx, DeviceQuery{Name: "n", After: "a", Top: 3})
+			return len(p.Devices) == 1 && p.Devices[0].ID == "i" && query == "after=a&name=n&top=3", err
+		},
+		"GET devices/i ":              func() (bool, error) { d, err := c.Device(ctx, "i"); return d.Name == "n" && d.Cloned.IsZero(), err },
+		`PATCH devices/i {"name":""}`: func() (bool, error) { d, err := c.RenameDevice(ctx, "i", ""); return d.ID == "i", err },
+		"POST devices/i/retire ":      func() (bool, error) { d, err := c.RetireDevice(ctx, "i"); return d.ID == "i", err },
+		"POST devices/i/restore ":     func() (bool, error) { d, err := c.RestoreDevice(ctx, "i"); return d.ID == "i", err },
+		"POST devices/i/rotateKey ":   func() (bool, error) { d, err := c.RotateDeviceKey(ctx, "i"); return d.ID == "i", err },
+		"POST devices/i/revoke ":      func() (bool, error) { d, err := c.RevokeDevice(ctx, "i"); return d.Revoked, err },
 	} {
 		ok, err := call()
 		if !ok || err != nil || sent != want {
@@ -80,6 +91,7 @@ func TestAdministrationIsAskedForAsTheServerTakesIt(t *testing.T) {
 		func() error { _, err := c.RemoveSecret(ctx, "i", ".."); return err },
 		func() error { _, err := c.RevokeTenant(ctx, "."); return err },
 		func() error { _, err := c.RevokeDevice(ctx, ""); return err },
+		func() error { _, err := c.RenameDevice(ctx, "..", "x"); return err },
 	} {
 		if call() == nil {
 			t.Error("an id that is none was asked for")

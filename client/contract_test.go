@@ -84,8 +84,16 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return second(c.CreateEnrollment(ctx, client.EnrollmentRequest{Count: 1, Tags: []string{"x"}}))
 	},
 	"revokeEnrollment": func(ctx context.Context, c *client.Client) error { return second(c.RevokeEnrollment(ctx, "a")) },
-	"revokeDevice":     func(ctx context.Context, c *client.Client) error { return second(c.RevokeDevice(ctx, "a")) },
-	"listTenants":      func(ctx context.Context, c *client.Client) error { return second(c.Tenants(ctx)) },
+	"listDevices": func(ctx context.Context, c *client.Client) error {
+		return second(c.Devices(ctx, client.DeviceQuery{Name: "a", Top: 1}))
+	},
+	"getDevice":       func(ctx context.Context, c *client.Client) error { return second(c.Device(ctx, "a")) },
+	"renameDevice":    func(ctx context.Context, c *client.Client) error { return second(c.RenameDevice(ctx, "a", "b")) },
+	"retireDevice":    func(ctx context.Context, c *client.Client) error { return second(c.RetireDevice(ctx, "a")) },
+	"restoreDevice":   func(ctx context.Context, c *client.Client) error { return second(c.RestoreDevice(ctx, "a")) },
+	"rotateDeviceKey": func(ctx context.Context, c *client.Client) error { return second(c.RotateDeviceKey(ctx, "a")) },
+	"revokeDevice":    func(ctx context.Context, c *client.Client) error { return second(c.RevokeDevice(ctx, "a")) },
+	"listTenants":     func(ctx context.Context, c *client.Client) error { return second(c.Tenants(ctx)) },
 	"createTenant": func(ctx context.Context, c *client.Client) error {
 		return second(c.CreateTenant(ctx, "fabrikam.example"))
 	},

@@ -162,26 +162,6 @@ func (c *Client) ofMachine(ctx context.Context, method, device, below string, in
 
 const machinesPath = "api/machines"
 
-// RevokedDevice is a device that was shut out for good.
-type RevokedDevice struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Revoked bool   `json:"revoked"`
-}
-
-// RevokeDevice shuts a device, named by its id, out for good and at once. The
-// packages that it delivered stay what they were. It takes the permission
-// Swab.Administer.
-func (c *Client) RevokeDevice(ctx context.Context, id string) (RevokedDevice, error) {
-	var out RevokedDevice
-	path, err := segment("device", id)
-	if err != nil {
-		return out, err
-	}
-	err = c.call(ctx, http.MethodPost, "api/admin/v1/devices/"+path+"/revoke", nil, nil, &out, maxEntity)
-	return out, err
-}
-
 // segment escapes a name for one segment of a path. Those that a path gives
 // another meaning name nothing.
 func segment(what, name string) (string, error) {

@@ -74,6 +74,7 @@ type Records interface {
 	// the one given, at most so many.
 	DeviceIDs(ctx context.Context, tenant string, after device.ID, most int) ([]device.ID, error)
 	RevokeDevice(ctx context.Context, tenant string, id device.ID, e audit.Entry) (device.Device, error)
+	devices
 
 	keys.Successions
 }

@@ -174,6 +174,10 @@ func planFor(dev device.Device, profile string) (catalog.Plan, error) {
 	if dev.Revoked {
 		return catalog.Plan{}, fault.DisallowedOperation.Errorf(nil, "Machine %s is no longer enrolled", dev.ID)
 	}
+	if dev.Retired {
+		return catalog.Plan{}, fault.DisallowedOperation.Errorf(nil,
+			"Machine %s is retired: it is expected to be gone; an administrator restores it, by swab device restore for one", dev.ID)
+	}
 	known := false
 	for _, p := range catalog.Current().Plans {
 		known = known || p.Profile == profile

@@ -74,6 +74,12 @@ type register interface {
 	CreateTenant(ctx context.Context, who auth.Caller, read func() (name string, err error)) (access.MadeTenant, error)
 	RevokeTenant(ctx context.Context, who auth.Caller, id string) (auth.Tenant, error)
 
+	Devices(ctx context.Context, who auth.Caller, read func() (access.DeviceQuery, error)) (access.DevicePage, error)
+	Device(ctx context.Context, who auth.Caller, id string) (access.Device, error)
+	RenameDevice(ctx context.Context, who auth.Caller, id string, read func() (name string, err error)) (access.Device, error)
+	RetireDevice(ctx context.Context, who auth.Caller, id string) (access.Device, error)
+	RestoreDevice(ctx context.Context, who auth.Caller, id string) (access.Device, error)
+	RotateDeviceKey(ctx context.Context, who auth.Caller, id string) (access.Device, error)
 	RevokeDevice(ctx context.Context, who auth.Caller, id string) (device.Device, error)
 
 	Keys(ctx context.Context, who auth.Caller) ([]keys.Record, error)

@@ -88,6 +88,9 @@ func machineOf(d device.Device, now time.Time) machine {
 		AADDeviceID: given(d.AADDevice), AADJoined: d.AADDevice != "", Tags: []string{}, OnboardingStatus: fleet.Onboarded,
 		OSArchitecture: "64-bit", IPAddresses: []ipAddress{},
 	}
+	if d.Retired {
+		m.Excluded, m.ExclusionReason = true, given("Retired")
+	}
 	if d.Facts.Build != 0 {
 		m.OSBuild = &d.Facts.Build
 	}

@@ -67,6 +67,12 @@ var matrix = map[string]asked{
 	"GET api/admin/v1/tenants":                                  {own: 200, home: true},
 	"POST api/admin/v1/tenants":                                 {body: `{"name":"fourth.example"}`, own: 201, home: true},
 	"POST api/admin/v1/tenants/{tenant}/revoke":                 {own: 403, home: true}, // the first one stays
+	"GET api/admin/v1/devices":                                  {own: 200},
+	"GET api/admin/v1/devices/{device}":                         {own: 200},
+	"PATCH api/admin/v1/devices/{device}":                       {body: `{"name":"renamed.corp.example"}`, own: 200},
+	"POST api/admin/v1/devices/{device}/retire":                 {own: 200},
+	"POST api/admin/v1/devices/{device}/restore":                {own: 200},
+	"POST api/admin/v1/devices/{device}/rotateKey":              {own: 200},
 	"POST api/admin/v1/devices/{device}/revoke":                 {own: 200},
 	"GET api/admin/v1/keys/access-tokens":                       {own: 200, home: true},
 	"POST api/admin/v1/keys/access-tokens/rotate":               {own: 200, home: true},

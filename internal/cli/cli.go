@@ -36,6 +36,10 @@ func Commands() []command.Command {
 			{Name: "show", Help: "Show one device", Run: func() command.Runner { return &deviceShow{} }},
 			{Name: "tag", Help: "Give a device a tag, or take it away", Run: func() command.Runner { return &deviceTag{} }},
 			{Name: "value", Help: "Say what a device is worth", Run: func() command.Runner { return &deviceValue{} }},
+			{Name: "rename", Help: "Give a device another name", Run: func() command.Runner { return &deviceRename{} }},
+			{Name: "retire", Help: "Say that a device is expected to be gone", Run: func() command.Runner { return &deviceRetire{} }},
+			{Name: "restore", Help: "Take back that a device is retired", Run: func() command.Runner { return &deviceRestore{} }},
+			{Name: "rotate-key", Help: "Ask a device for another key", Run: func() command.Runner { return &deviceRotateKey{} }},
 			{Name: "revoke", Help: "Shut a device out for good", Run: func() command.Runner { return &deviceRevoke{} }},
 		}},
 		{Name: "action", Help: "Actions", Verbs: []command.Command{

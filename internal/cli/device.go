@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -31,13 +32,29 @@ func (p page) of(more ...string) client.Page {
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 type deviceList struct {
-	Tag string `help:"Those that have this tag." placeholder:"TAG"`
+	Tag   string `help:"Those that have this tag." placeholder:"TAG"`
+	Admin bool   `help:"As they are administered, in the order of their ids: keys, clones, twins; also those that were revoked. It takes the permission Swab.Administer."`
+	Name  string `help:"With --admin: those of this name, in full or its first label." placeholder:"NAME"`
 	connection
 	page
 	output
 }
 
+// Check judges the settings together.
+func (d *deviceList) Check() error {
+	switch {
+	case d.Admin && (d.Tag != "" || d.Filter != "" || d.Skip != 0):
+		return errors.New("--admin lists by --name alone; leave --tag, --filter and --skip out")
+	case !d.Admin && d.Name != "":
+		return errors.New("--name needs --admin; without it, ask by --filter \"computerDnsName eq 'NAME'\"")
+	}
+	return nil
+}
+
 func (d *deviceList) Run(ctx context.Context, env command.Env) error {
+	if d.Admin {
+		return d.administered(ctx, env)
+	}
 	c, _, err := d.open(env)
 	if err != nil {
 		return err
@@ -62,11 +79,15 @@ func (d *deviceList) Run(ctx context.Context, env command.Env) error {
 
 type deviceShow struct {
 	Device string `arg:"" help:"The device: its id, full name or host name."`
+	Admin  bool   `help:"As it is administered, by its id: keys, clones, twins. It takes the permission Swab.Administer."`
 	connection
 	output
 }
 
 func (d *deviceShow) Run(ctx context.Context, env command.Env) error {
+	if d.Admin {
+		return d.administer(ctx, env, d.output, d.Device, func(c *client.Client) (client.Device, error) { return c.Device(ctx, d.Device) })
+	}
 	return d.ofDevice(ctx, env, d.output, d.Device, func(c *client.Client) (client.Machine, error) { return c.Machine(ctx, d.Device) })
 }
 
@@ -143,30 +164,4 @@ func showDevice(w io.Writer, m client.Machine) error {
 		pairs = append(pairs, "address", strings.Join([]string{a.IP, a.Type, a.Status}, "  "))
 	}
 	return fields(w, append(pairs, "entra id", m.AADDevice)...)
-}
-
-type deviceRevoke struct {
-	Device string `arg:"" name:"id" help:"The device's id, as swab device list shows it. A name does not serve: it may come to mean another device."`
-	connection
-	output
-}
-
-func (*deviceRevoke) Help() string {
-	return "Shuts a device out for good and at once: it gets no token, delivers nothing and can't enrol again with its key. " +
-		"Packages that it delivered stay what they were. An action that waits for it ends by its time; swab action cancel ends it now." + administers
-}
-
-func (d *deviceRevoke) Run(ctx context.Context, env command.Env) error {
-	c, _, err := d.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	gone, err := c.RevokeDevice(ctx, d.Device)
-	if err != nil {
-		return noSuch("device", d.Device, err)
-	}
-	return d.print(env.Stdout, gone, func(w io.Writer) error {
-		return fields(w, "id", gone.ID, "name", gone.Name, "revoked", yesNo(gone.Revoked))
-	})
 }

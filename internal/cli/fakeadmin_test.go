@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"swab/internal/canon"
@@ -51,6 +52,37 @@ func (s *service) administer(mux *http.ServeMux) {
 			"revoked": false, "tags": append([]any{}, list(in["tags"])...),
 		}
 	})
+	device := map[string]any{
+		"id": deviceID(), "name": hostile, "reportedName": hostile, "health": "Active", "revoked": false, "retired": false, "tags": []any{},
+		"keys": 1, "keyThumbprint": strings.Repeat("ab", 32), "keySince": nil, "rotationPending": false, "cloned": nil,
+		"twins": []any{strings.Repeat("0", 40)}, "firstSeen": canon.FormatTime(epoch), "lastSeen": canon.FormatTime(epoch), "agentVersion": "0.1.0",
+	}
+	handle("GET /api/admin/v1/devices", func(_ http.ResponseWriter, r *http.Request, _ map[string]any) any {
+		if r.FormValue("after") == "" && r.FormValue("name") == "" { // a part in which the caller sees nothing
+			return map[string]any{"value": []any{}, "next": strings.Repeat("0", 40)}
+		}
+		return map[string]any{"value": []any{device}, "next": nil}
+	})
+	for route, change := range map[string]func(in map[string]any){
+		"GET /api/admin/v1/devices/{id}": func(map[string]any) {},
+		"PATCH /api/admin/v1/devices/{id}": func(in map[string]any) {
+			if device["name"] = in["name"]; in["name"] == "" {
+				device["name"] = device["reportedName"]
+			}
+		},
+		"POST /api/admin/v1/devices/{id}/retire":    func(map[string]any) { device["retired"], device["health"] = true, "Inactive" },
+		"POST /api/admin/v1/devices/{id}/restore":   func(map[string]any) { device["retired"], device["health"] = false, "Active" },
+		"POST /api/admin/v1/devices/{id}/rotateKey": func(map[string]any) { device["rotationPending"] = true },
+	} {
+		handle(route, func(w http.ResponseWriter, r *http.Request, in map[string]any) any {
+			if id := r.PathValue("id"); id != string(deviceID()) {
+				refuse(w, 404, "ResourceNotFound", "Machine "+id+" was not found")
+				return nil
+			}
+			change(in)
+			return device
+		})
+	}
 	handle("POST /api/admin/v1/devices/{id}/revoke", func(w http.ResponseWriter, r *http.Request, _ map[string]any) any {
 		if id := r.PathValue("id"); id != string(deviceID()) {
 			refuse(w, 404, "ResourceNotFound", "Machine "+id+" was not found")

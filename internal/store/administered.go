@@ -46,8 +46,8 @@ func (s *Store) Twins(ctx context.Context, tenant string, devices []device.Devic
 				continue
 			}
 			ids, err := all(ctx, c, value[device.ID], `SELECT id FROM
-				(SELECT id, revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?) namesakes
-				WHERE NOT revoked AND id <> ? LIMIT ?`, tenant, d.Facts.Name, maxNamesakes, d.ID, most)
+				(SELECT id, first_seen, revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?) namesakes
+				WHERE NOT revoked AND id <> ? ORDER BY first_seen DESC, id DESC LIMIT ?`, tenant, d.Facts.Name, maxNamesakes, d.ID, most)
 			if err != nil {
 				return nil, err
 			}
