@@ -54,6 +54,7 @@
 //	internal/command           commands: flags, environment, file
 //	internal/limit             how many calls a caller may make
 //	internal/credential        what a person proves themselves by
+//	internal/accessfile        who may do what, as a file that is applied
 //
 //	client                     the public Go client
 //	api                        the description of the API (OpenAPI); contract below it holds answers against it

@@ -25,7 +25,7 @@ var floors = []struct {
 }{
 	{"ground", []string{
 		"internal/fault", "internal/canon", "internal/dsse", "internal/dpop", "internal/catalog", "internal/device", "internal/keys",
-		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/odata", "internal/origin", "internal/command", "internal/limit", "internal/credential", "client", "api",
+		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/odata", "internal/origin", "internal/command", "internal/limit", "internal/credential", "internal/accessfile", "client", "api",
 	}, true},
 	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/vault", "internal/collect"}, true},
 	{"doors", []string{

@@ -1,0 +1,632 @@
+package accessfile
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"swab/internal/device"
+)
+
+// Verb is what a change does.
+type Verb byte
+
+// The verbs.
+const (
+	Add    Verb = '+'
+	Alter  Verb = '~'
+	Remove Verb = '-' // of a user: disable, of an application or issuer: revoke
+	Stray  Verb = '!' // not in the file, and left as it is: no change, but worth a line
+)
+
+// Kind is what a change is of.
+type Kind string
+
+// The kinds.
+const (
+	OfUserGroup   Kind = "user group"
+	OfUser        Kind = "user"
+	OfRole        Kind = "role"
+	OfDeviceGroup Kind = "device group"
+	OfApplication Kind = "application"
+	OfIssuer      Kind = "issuer"
+)
+
+// Change is one step from what there is to what shall be.
+type Change struct {
+	Verb  Verb
+	Kind  Kind
+	Name  string // as the file has it; of what is not in the file as it is
+	ID    string // of an application that is there its client id, of an issuer its URL
+	Parts []Part // of Add and Alter: the fields that differ
+
+	// Join and Leave are the users who come into a user group and leave it, which
+	// are changes of their own: nobody's leaving comes before all have joined.
+	Join, Leave []string
+
+	// Rank is where a device group comes to stand, at the moment of the change: 1
+	// is the highest. 0 leaves it where it is.
+	Rank int
+}
+
+// Part is a field of a thing that differs; one that has no values says all by its
+// name.
+type Part struct {
+	Field    string
+	Given    []string // what is in it now and was not
+	Taken    []string
+	Replaced bool // a single value, which the one given takes the place of
+
+	composed bool // each says several things, and has its quotes already
+}
+
+// String is the change in one line: ~ role Responder: permissions +Alerts investigation.
+func (c Change) String() string {
+	text := fmt.Sprintf("%c %s %s", c.Verb, c.Kind, worded(c.Name))
+	var parts []string
+	for _, p := range c.Parts {
+		parts = append(parts, p.String())
+	}
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, "; ")
+	}
+	switch {
+	case c.Verb == Stray:
+		text += ": not in the file, and left as it is"
+	case c.Verb == Remove && c.Kind == OfUser:
+		text += ": disabled"
+	case c.Verb == Remove && (c.Kind == OfApplication || c.Kind == OfIssuer):
+		text += ": revoked"
+	}
+	return text
+}
+
+func (p Part) String() string {
+	if p.Replaced {
+		if len(p.Given) == 0 {
+			return "no " + p.Field
+		}
+		return p.Field + " " + worded(p.Given[0])
+	}
+	say := worded
+	if p.composed {
+		say = exactly
+	}
+	text := p.Field
+	for _, s := range p.Given {
+		text += " +" + say(s)
+	}
+	for _, s := range p.Taken {
+		text += " -" + say(s)
+	}
+	return text
+}
+
+// bare is a text that can't be taken for what surrounds it in a change's line.
+var bare = regexp.MustCompile(`^[\pL\pN](?:[\pL\pN_.@()/:-]| [\pL\pN_.@()/])*$`)
+
+func worded(s string) string {
+	if bare.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// Options say what Diff may do.
+type Options struct {
+	RevokeMissing bool // revoke applications and issuers that the file does not name, rather than tell of them
+}
+
+// Diff lists what leads from what there is, all of it, to what a file wants, in an
+// order in which it can be done: what is named before what names it, and what takes
+// away last, so that whoever shall administer does so before others cease to. It
+// refuses a file that names what is not there, or that leaves something naming
+// what goes.
+func Diff(have, want File, o Options) ([]Change, error) {
+	have, want = have.inOrder(), want.inOrder()
+	d := &differ{have: have, want: want, options: o}
+	d.check()
+	d.userGroups()
+	d.users()
+	d.deviceGroups()
+	d.roles()
+	d.applications()
+	d.issuers()
+	if err := errors.Join(d.problems...); err != nil {
+		return nil, err
+	}
+	changes := d.early
+	for _, at := range d.late {
+		changes = append(changes, at...)
+	}
+	return changes, nil
+}
+
+type differ struct {
+	have, want File
+	options    Options
+	problems   []error
+	early      []Change
+	late       [stages][]Change // what takes away
+}
+
+// The stages of taking away: what names another thing goes before it.
+const (
+	lateIssuer = iota
+	lateApplication
+	lateRole
+	lateDeviceGroup
+	lateMembers
+	lateUser
+	lateUserGroup
+	stages
+)
+
+// stageOf is when a thing is removed.
+var stageOf = map[Kind]int{
+	OfIssuer: lateIssuer, OfApplication: lateApplication, OfRole: lateRole, OfDeviceGroup: lateDeviceGroup, OfUser: lateUser, OfUserGroup: lateUserGroup,
+}
+
+func (d *differ) say(format string, args ...any) {
+	d.problems = append(d.problems, fmt.Errorf(format, args...))
+}
+
+// check looks at what the wanted names, and at what is left and names.
+func (d *differ) check() {
+	groups, removed := map[string]bool{}, map[string]string{}
+	if d.want.UserGroups == nil {
+		for _, g := range d.have.UserGroups {
+			groups[fold(g.Name)] = true
+		}
+	} else {
+		for _, g := range d.want.UserGroups {
+			groups[fold(g.Name)] = true
+		}
+	}
+	for _, g := range d.have.UserGroups {
+		if !groups[fold(g.Name)] {
+			removed[fold(g.Name)] = g.Name
+		}
+	}
+	needs := func(kind Kind, name string, list []string, wanted bool) {
+		for _, one := range list {
+			switch gone, was := removed[fold(one)]; {
+			case groups[fold(one)]:
+			case wanted && !was:
+				d.say("%s %s: there is no user group %s", kind, worded(name), worded(one))
+			default:
+				d.say("%s %s names the user group %s, which the file does not have", kind, worded(name), worded(gone))
+			}
+		}
+	}
+	for _, r := range left(d.want.Roles, d.have.Roles, Role.builtIn) {
+		needs(OfRole, r.Name, r.UserGroups, d.want.Roles != nil)
+	}
+	for _, g := range left(d.want.DeviceGroups, d.have.DeviceGroups, DeviceGroup.isDefault) {
+		needs(OfDeviceGroup, g.Name, g.UserGroups, d.want.DeviceGroups != nil)
+	}
+	for _, i := range left(d.want.Issuers, d.have.Issuers, func(Issuer) bool { return false }) {
+		for _, theirs := range sortedKeys(i.Groups) {
+			needs(OfIssuer, i.Name, []string{i.Groups[theirs]}, d.want.Issuers != nil)
+		}
+	}
+	users := map[string]bool{}
+	for _, u := range append(slices.Clone(d.have.Users), d.want.Users...) {
+		users[u.Principal] = true
+	}
+	for _, g := range d.want.UserGroups {
+		for _, m := range g.Members {
+			if !users[m] {
+				d.say("user group %s: there is no user %s", worded(g.Name), worded(m))
+			}
+		}
+	}
+}
+
+// left is what a section comes to: what is wanted, or else what there is; with
+// what stays where it is not named.
+func left[T any](want, have []T, stays func(T) bool) []T {
+	if want == nil {
+		return have
+	}
+	if i := slices.IndexFunc(have, stays); i >= 0 && !slices.ContainsFunc(want, stays) {
+		return append(slices.Clone(want), have[i])
+	}
+	return want
+}
+
+// pairs calls f for what is wanted, with what there is of it, if it is there; and
+// gone for what there is and is not wanted.
+func pairs[T any](have, want []T, name func(T) string, f func(was *T, is T), gone func(T)) {
+	was := map[string]*T{}
+	for i := range have {
+		was[fold(name(have[i]))] = &have[i]
+	}
+	for _, w := range want {
+		f(was[fold(name(w))], w)
+		delete(was, fold(name(w)))
+	}
+	for _, h := range have {
+		if was[fold(name(h))] != nil {
+			gone(h)
+		}
+	}
+}
+
+// parts gathers the fields that differ.
+type parts []Part
+
+func (p *parts) text(field, was, is string) {
+	if was != is {
+		part := Part{Field: field, Replaced: true}
+		if is != "" {
+			part.Given = []string{is}
+		}
+		*p = append(*p, part)
+	}
+}
+
+func (p *parts) list(field string, was, is []string, same func(string) string) {
+	part := Part{Field: field, Given: without(is, was, same), Taken: without(was, is, same)}
+	if len(part.Given)+len(part.Taken) > 0 {
+		*p = append(*p, part)
+	}
+}
+
+// without is what a list has above another.
+func without(list, other []string, same func(string) string) (more []string) {
+	known := map[string]bool{}
+	for _, s := range other {
+		known[same(s)] = true
+	}
+	for _, s := range list {
+		if !known[same(s)] {
+			more = append(more, s)
+		}
+	}
+	return more
+}
+
+func exactly(s string) string { return s }
+
+// composed is list for texts that say several things each.
+func (p *parts) composed(field string, was, is []string, same func(string) string) {
+	before := len(*p)
+	if p.list(field, was, is, same); len(*p) > before {
+		(*p)[before].composed = true
+	}
+}
+
+// renamed tells of a name that differs in upper and lower case alone.
+func (p *parts) renamed(was, is string) {
+	if was != "" {
+		p.text("name", was, is)
+	}
+}
+
+// put adds or alters, where anything differs.
+func (d *differ) put(kind Kind, there bool, name, id string, p parts) {
+	switch {
+	case !there:
+		d.early = append(d.early, Change{Verb: Add, Kind: kind, Name: name, ID: id, Parts: p})
+	case len(p) > 0:
+		d.early = append(d.early, Change{Verb: Alter, Kind: kind, Name: name, ID: id, Parts: p})
+	}
+}
+
+func (d *differ) remove(kind Kind, name, id string) {
+	d.late[stageOf[kind]] = append(d.late[stageOf[kind]], Change{Verb: Remove, Kind: kind, Name: name, ID: id})
+}
+
+func (d *differ) userGroups() {
+	pairs(d.have.UserGroups, d.want.UserGroups, func(g UserGroup) string { return g.Name }, func(was *UserGroup, is UserGroup) {
+		there := was != nil
+		if !there {
+			was = &UserGroup{}
+		}
+		var p parts
+		p.renamed(was.Name, is.Name)
+		p.text("description", was.Description, is.Description)
+		d.put(OfUserGroup, there, is.Name, "", p)
+	}, func(g UserGroup) {
+		if d.want.UserGroups != nil {
+			d.remove(OfUserGroup, g.Name, "")
+		}
+	})
+}
+
+// users come when their user groups are there, and go when they have left them.
+func (d *differ) users() {
+	pairs(d.have.Users, d.want.Users, func(u User) string { return u.Principal }, func(was *User, is User) {
+		there := was != nil
+		if !there {
+			was = &User{}
+		}
+		var p parts
+		p.text("name", was.Name, is.Name)
+		switch {
+		case there && was.Disabled && !is.Disabled:
+			p = append(p, Part{Field: "enabled"})
+		case !there && is.Disabled:
+			p = append(p, Part{Field: "disabled"})
+		case is.Disabled && !was.Disabled:
+			d.remove(OfUser, is.Principal, "")
+		}
+		d.put(OfUser, there, is.Principal, "", p)
+	}, func(u User) {
+		if d.want.Users != nil && !u.Disabled {
+			d.remove(OfUser, u.Principal, "")
+		}
+	})
+	if d.want.UserGroups == nil {
+		return
+	}
+	pairs(d.have.UserGroups, d.want.UserGroups, func(g UserGroup) string { return g.Name }, func(was *UserGroup, is UserGroup) {
+		if was == nil {
+			was = &UserGroup{}
+		}
+		if join := without(is.Members, was.Members, exactly); len(join) > 0 {
+			d.early = append(d.early, Change{Verb: Alter, Kind: OfUserGroup, Name: is.Name, Join: join, Parts: []Part{{Field: "members", Given: join}}})
+		}
+		if leave := without(was.Members, is.Members, exactly); len(leave) > 0 {
+			d.late[lateMembers] = append(d.late[lateMembers], Change{Verb: Alter, Kind: OfUserGroup, Name: is.Name, Leave: leave, Parts: []Part{{Field: "members", Taken: leave}}})
+		}
+	}, func(UserGroup) {})
+}
+
+func (d *differ) roles() {
+	pairs(d.have.Roles, d.want.Roles, func(r Role) string { return r.Name }, func(was *Role, is Role) {
+		there := was != nil
+		if !there {
+			was = &Role{}
+		}
+		var p parts
+		if !is.builtIn() {
+			p.renamed(was.Name, is.Name)
+			p.text("description", was.Description, is.Description)
+			p.list("permissions", was.Permissions, is.Permissions, exactly)
+		} else if !there {
+			is.Name, there = BuiltIn, true
+		}
+		p.list("userGroups", was.UserGroups, is.UserGroups, fold)
+		d.put(OfRole, there, is.Name, "", p)
+	}, func(r Role) {
+		if d.want.Roles != nil && !r.builtIn() {
+			d.remove(OfRole, r.Name, "")
+		}
+	})
+}
+
+func (d *differ) deviceGroups() {
+	ranks := d.ranks()
+	pairs(d.have.DeviceGroups, d.want.DeviceGroups, func(g DeviceGroup) string { return g.Name }, func(was *DeviceGroup, is DeviceGroup) {
+		there := was != nil
+		if !there {
+			was = &DeviceGroup{}
+		}
+		if is.isDefault() {
+			is.Name, there = device.DefaultGroupName, true
+			was.Name = is.Name
+		}
+		var p parts
+		p.renamed(was.Name, is.Name)
+		p.text("description", was.Description, is.Description)
+		p.composed("rule", conditions(was.Rule), conditions(is.Rule), foldCondition)
+		p.list("userGroups", was.UserGroups, is.UserGroups, fold)
+		place, moved := ranks[fold(is.Name)]
+		if moved {
+			p = append(p, Part{Field: "rank", Given: []string{strconv.Itoa(place.final)}, Replaced: true})
+		}
+		before := len(d.early)
+		d.put(OfDeviceGroup, there, is.Name, "", p)
+		if len(d.early) > before {
+			d.early[before].Rank = place.now
+		}
+	}, func(g DeviceGroup) {
+		if d.want.DeviceGroups != nil && !g.isDefault() {
+			d.remove(OfDeviceGroup, g.Name, "")
+		}
+	})
+}
+
+// conditions are those of a rule, each as people read it. Their order, and that of
+// their values, means nothing.
+func conditions(rule device.Rule) []string {
+	list := make([]string, len(rule))
+	for i, c := range rule {
+		values := sorted(c.Values)
+		for j, v := range values {
+			values[j] = worded(v)
+		}
+		list[i] = fmt.Sprintf("%s %s %s", c.Property, c.Operator, strings.Join(values, " or "))
+	}
+	return sorted(list)
+}
+
+// foldCondition is a condition as it is compared: only tags are what they are.
+func foldCondition(s string) string {
+	if strings.HasPrefix(s, string(device.ByTag)+" ") {
+		return s
+	}
+	return fold(s)
+}
+
+// place is where a device group comes to stand.
+type place struct{ now, final int }
+
+// ranks says of the device groups that are new, or stand at another place than
+// they shall, where each is put: at the time when all before it have been, and those that
+// will be removed are still there.
+func (d *differ) ranks() map[string]place {
+	var now, want []string
+	for _, g := range d.have.DeviceGroups {
+		if !g.isDefault() {
+			now = append(now, fold(g.Name))
+		}
+	}
+	for _, g := range d.want.DeviceGroups {
+		if !g.isDefault() {
+			want = append(want, fold(g.Name))
+		}
+	}
+	stay := map[string]bool{}
+	for _, name := range inSequence(now, want) {
+		stay[name] = true
+	}
+	ranks := map[string]place{}
+	for i, name := range want {
+		if stay[name] {
+			continue
+		}
+		now = slices.DeleteFunc(now, func(n string) bool { return n == name })
+		at := 0
+		if i > 0 {
+			at = slices.Index(now, want[i-1]) + 1
+		}
+		now = slices.Insert(now, at, name)
+		ranks[name] = place{at + 1, i + 1}
+	}
+	return ranks
+}
+
+// inSequence is a longest list of names that stand in both in the same order:
+// what need not be moved. Both have each name once.
+func inSequence(now, want []string) []string {
+	at := map[string]int{}
+	for i, name := range want {
+		at[name] = i
+	}
+	var names []string
+	for _, name := range now {
+		if _, ok := at[name]; ok {
+			names = append(names, name)
+		}
+	}
+	length, before := make([]int, len(names)), make([]int, len(names))
+	best := -1
+	for i := range names {
+		length[i], before[i] = 1, -1
+		for j := range i {
+			if at[names[j]] < at[names[i]] && length[j] >= length[i] {
+				length[i], before[i] = length[j]+1, j
+			}
+		}
+		if best < 0 || length[i] > length[best] {
+			best = i
+		}
+	}
+	var sequence []string
+	for i := best; i >= 0; i = before[i] {
+		sequence = append(sequence, names[i])
+	}
+	slices.Reverse(sequence)
+	return sequence
+}
+
+func (d *differ) applications() {
+	byID, byName := map[string]int{}, map[string][]int{}
+	for i, a := range d.have.Applications {
+		byID[fold(a.ClientID)] = i
+		byName[fold(a.Name)] = append(byName[fold(a.Name)], i)
+	}
+	named := map[int]bool{}
+	for _, is := range d.want.Applications {
+		at, there := byID[fold(is.ClientID)]
+		switch same := byName[fold(is.Name)]; {
+		case is.ClientID != "" && !there:
+			d.say("application %s: there is none with the client id %s; leave the id out to make one", worded(is.Name), worded(is.ClientID))
+			continue
+		case is.ClientID == "" && len(same) > 1:
+			d.say("application %s: %d are called so; give each its clientId, as swab app list shows it", worded(is.Name), len(same))
+			continue
+		case is.ClientID == "" && len(same) == 1:
+			at, there = same[0], true
+		case is.ClientID == "":
+			there = false
+		}
+		var was Application
+		if there {
+			was = d.have.Applications[at]
+			if named[at] {
+				d.say("application %s: the file names it twice, by its name and by its client id %s", worded(is.Name), was.ClientID)
+			}
+			named[at] = true
+		}
+		var p parts
+		p.renamed(was.Name, is.Name)
+		if was.Public != is.Public {
+			p.text("public", strconv.FormatBool(was.Public), strconv.FormatBool(is.Public))
+		}
+		p.list("redirects", was.Redirects, is.Redirects, exactly)
+		p.list("scopes", was.Scopes, is.Scopes, exactly)
+		p.list("roles", was.Roles, is.Roles, exactly)
+		d.put(OfApplication, there, is.Name, was.ClientID, p)
+	}
+	for i, a := range d.have.Applications {
+		if d.want.Applications != nil && !named[i] {
+			d.stray(OfApplication, a.Name, a.ClientID)
+		}
+	}
+}
+
+// stray is what is revoked where that was asked for, and else told of.
+func (d *differ) stray(kind Kind, name, id string) {
+	if d.options.RevokeMissing {
+		d.remove(kind, name, id)
+		return
+	}
+	d.early = append(d.early, Change{Verb: Stray, Kind: kind, Name: name, ID: id})
+}
+
+// issuers are known by name and URL together: an issuer at another address is
+// another one.
+func (d *differ) issuers() {
+	known := func(i Issuer) string { return i.Name + "\x00" + i.URL }
+	twice := map[string]bool{}
+	for _, i := range d.have.Issuers {
+		if twice[fold(known(i))] && d.want.Issuers != nil {
+			d.say("issuer %s: two of %s are called so; revoke one by its id, as swab issuer list shows it", worded(i.Name), i.URL)
+		}
+		twice[fold(known(i))] = true
+	}
+	pairs(d.have.Issuers, d.want.Issuers, known, func(was *Issuer, is Issuer) {
+		there := was != nil
+		if !there {
+			was = &Issuer{}
+		}
+		var p parts
+		p.renamed(was.Name, is.Name)
+		p.text("url", was.URL, is.URL)
+		p.text("keys", was.Keys, is.Keys)
+		p.list("audiences", was.Audiences, is.Audiences, exactly)
+		p.composed("claims", was.Claims.rows(), is.Claims.rows(), exactly)
+		p.composed("groups", rows(was.Groups, fold), rows(is.Groups, fold), exactly)
+		p.composed("roles", rows(was.Roles, exactly), rows(is.Roles, exactly), exactly)
+		p.list("networks", was.Networks, is.Networks, exactly)
+		d.put(OfIssuer, there, is.Name, is.URL, p)
+	}, func(i Issuer) {
+		if d.want.Issuers != nil {
+			d.stray(OfIssuer, i.Name, i.URL)
+		}
+	})
+}
+
+func (c Claims) rows() []string {
+	return rows(map[string]string{
+		"person": c.Person, "principal": c.Principal, "groups": c.Groups, "application": c.Application, "roles": c.Roles, "scopes": c.Scopes,
+	}, exactly)
+}
+
+// rows are those of a table that have a value, each as people read it, with our
+// words as they are compared.
+func rows(table map[string]string, same func(string) string) (list []string) {
+	for _, theirs := range sortedKeys(table) {
+		if ours := table[theirs]; ours != "" {
+			list = append(list, worded(theirs)+"="+worded(same(ours)))
+		}
+	}
+	return list
+}
