@@ -289,3 +289,29 @@ func TestAPageThatBreaksItsPolicyIsHeard(t *testing.T) {
 		t.Errorf("heard %q", all)
 	}
 }
+
+func TestRecoveryCodesCanBePrinted(t *testing.T) {
+	address := show(t, pagestest.Samples(pagestest.Plain))
+	ctx := start(t)
+	err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+		})
+		return err
+	}), chromedp.Navigate(address+"recovery-codes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.body).backgroundColor + "\n" + document.body.innerText`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"rgb(255, 255, 255)", "Swab", "ann@corp.example", "2b7kq9xw-n4cr8mte", "y5df4hjz-3pua6gsk"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on paper: %s", want, text)
+		}
+	}
+	if strings.Contains(text, "I have kept them") {
+		t.Error("a button is on paper")
+	}
+}

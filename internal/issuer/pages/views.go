@@ -98,7 +98,7 @@ func (p Account) view() view {
 
 func (p TwoStepSetup) view() view {
 	code := codeField
-	code.Hint = "That the app shows now."
+	code.Hint = "The one that the app shows now."
 	v := view{template: twoStepSetup, redirects: []string{p.Redirect}, Title: "Set up two-step verification", Tenant: p.Tenant, Problem: p.Problem}.fields(code)
 	if p.Problem.Text == "" { // what stands above the field is read first
 		code.Focus = false
