@@ -27,6 +27,9 @@ func (s *Store) CreateAction(ctx context.Context, a action.Action, e audit.Entry
 		n, err := t.exec(ctx, insertAction, append([]any{
 			a.Tenant, a.ID, a.Device, a.DeviceName, a.Profile, a.Plan, a.Source, a.RequestorID, a.Requestor, a.Comment, a.ExternalID, ticks(a.Created), a.Entry,
 		}, changing(a)...)...)
+		if err == nil && n == 1 {
+			err = t.groupAction(ctx, a)
+		}
 		if err != nil || n == 1 {
 			return a, err
 		}
@@ -41,6 +44,16 @@ func (s *Store) CreateAction(ctx context.Context, a action.Action, e audit.Entry
 		}
 		return a, passed{&action.ActiveError{ID: standing}}
 	})
+}
+
+// groupAction puts a new action into the group in which its device stands.
+func (t *tx) groupAction(ctx context.Context, a action.Action) error {
+	group, err := t.place(ctx, a.Tenant, a.Device, t.dialect.share("grouped_devices"))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, "INSERT INTO grouped_actions (tenant, device_group, created, id) VALUES (?, ?, ?, ?)", a.Tenant, group, ticks(a.Created), a.ID)
+	return err
 }
 
 // Action returns one action, or fault.NotFound.

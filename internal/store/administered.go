@@ -82,6 +82,13 @@ func (s *Store) AdministerDevice(ctx context.Context, tenant string, id device.I
 			d.Facts.Name, d.HostName(), d.Reported, d.Retired, ticksOrNull(d.KeyAsked), tenant, id); err != nil {
 			return was, err
 		}
+		if was.Facts.Name != d.Facts.Name {
+			now := was
+			now.Facts.Name = d.Facts.Name
+			if err := t.regroup(ctx, now); err != nil {
+				return was, err
+			}
+		}
 		was.Facts.Name, was.Reported, was.Retired, was.KeyAsked = d.Facts.Name, d.Reported, d.Retired, d.KeyAsked
 		_, _, err = t.record(ctx, tenant, entry)
 		return was, err

@@ -34,7 +34,15 @@ func insertDevice(ctx context.Context, t *tx, d device.Device) error {
 	if err != nil {
 		return err
 	}
-	return t.indexTags(ctx, d.Tenant, d.ID, d.Tags)
+	if err := t.indexTags(ctx, d.Tenant, d.ID, d.Tags); err != nil {
+		return err
+	}
+	s, err := t.standing(ctx, d.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, "INSERT INTO grouped_devices (tenant, id, device_group, first_seen) VALUES (?, ?, ?, ?)", d.Tenant, d.ID, s.groups.Of(d).ID, ticks(d.FirstSeen))
+	return err
 }
 
 // indexTags brings what a device's tags are found by up to date.
@@ -113,12 +121,43 @@ func (s *Store) Seen(ctx context.Context, tenant string, id device.ID, d device.
 		if err := t.tell(ctx, tenant, id, f.Addresses, d.LastSeen); err != nil {
 			return struct{}{}, err
 		}
-		_, err := t.exec(ctx, `UPDATE devices SET name = CASE WHEN reported_name IS NULL THEN ? ELSE name END,
+		was, renamed, err := t.traits(ctx, tenant, id)
+		if err != nil {
+			return struct{}{}, err
+		}
+		_, err = t.exec(ctx, `UPDATE devices SET name = CASE WHEN reported_name IS NULL THEN ? ELSE name END,
 			host_name = CASE WHEN reported_name IS NULL THEN ? ELSE host_name END, reported_name = CASE WHEN reported_name IS NULL THEN NULL ELSE ? END, system = ?, platform = ?, version = ?, build = ?, arch = ?, boot_id = ?,
 			agent_version = ?, agent_sha256 = ?, addresses = ?, last_address = ?, external = ?, catalog = ?, last_seen = ? WHERE tenant = ? AND id = ?`,
 			f.Name, d.HostName(), f.Name, f.System, f.Platform, f.Version, f.Build, f.Arch, f.BootID,
 			f.AgentVersion, f.AgentSHA256, text(f.Addresses), f.LastAddress, d.External, d.Catalog, ticks(d.LastSeen), tenant, id)
+		now := was
+		now.Facts.System, now.Facts.Platform = f.System, f.Platform
+		if !renamed {
+			now.Facts.Name = f.Name
+		}
+		if err == nil && (now.Facts.Name != was.Facts.Name || now.Facts.System != was.Facts.System || now.Facts.Platform != was.Facts.Platform) {
+			err = t.regroup(ctx, now)
+		}
 		return struct{}{}, err
 	})
 	return err
+}
+
+// traitColumns are what the rules of device groups look at.
+const traitColumns = "tenant, id, name, system, platform, tags"
+
+// scanTraits scans a device of which no more is known than traitColumns, and what
+// stands behind them.
+func scanTraits(r row, more ...any) (d device.Device, err error) {
+	err = r.Scan(append([]any{&d.Tenant, &d.ID, &d.Facts.Name, &d.Facts.System, &d.Facts.Platform, fromText{&d.Tags}}, more...)...)
+	return d, err
+}
+
+// traits are what the rules look at in a device, and whether people gave it its
+// name.
+func (t *tx) traits(ctx context.Context, tenant string, id device.ID) (d device.Device, renamed bool, err error) {
+	d, err = one(ctx, t.conn, func(r row) (device.Device, error) {
+		return scanTraits(r, &renamed)
+	}, "SELECT "+traitColumns+", reported_name IS NOT NULL FROM devices WHERE tenant = ? AND id = ?", tenant, id)
+	return d, renamed, err
 }

@@ -115,6 +115,13 @@ func (t *tx) changeDevice(ctx context.Context, tenant string, id device.ID, chan
 	if err := t.indexTags(ctx, tenant, id, d.Tags); err != nil {
 		return was, err
 	}
+	if !slices.Equal(was.Tags, d.Tags) {
+		now := was
+		now.Tags = d.Tags
+		if err := t.regroup(ctx, now); err != nil {
+			return was, err
+		}
+	}
 	was.Tags, was.Value, was.Risk, was.Exposure, was.AADDevice = d.Tags, d.Value, d.Risk, d.Exposure, d.AADDevice
 	_, _, err = t.record(ctx, tenant, entry)
 	return was, err

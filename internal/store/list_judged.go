@@ -112,7 +112,7 @@ func groupsOfActions(ctx context.Context, c *conn, tenant string, g *device.Grou
 		if err != nil {
 			return nil, err
 		}
-		devices, err := collect(r, scanTraits)
+		devices, err := collect(r, func(r row) (device.Device, error) { return scanTraits(r) })
 		if err != nil {
 			return nil, err
 		}
@@ -125,13 +125,4 @@ func groupsOfActions(ctx context.Context, c *conn, tenant string, g *device.Grou
 		in[i] = by[a.Device]
 	}
 	return in, nil
-}
-
-// traitColumns are what the rules of device groups look at.
-const traitColumns = "id, name, system, platform, tags"
-
-// scanTraits scans a device of which no more is known than traitColumns.
-func scanTraits(r row) (d device.Device, err error) {
-	err = r.Scan(&d.ID, &d.Facts.Name, &d.Facts.System, &d.Facts.Platform, fromText{&d.Tags})
-	return d, err
 }

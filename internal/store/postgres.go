@@ -93,7 +93,7 @@ func openPostgres(ctx context.Context, o Options, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: o.Now, dialect: postgresDialect, reader: &conn{runner: newPostgresRunner(pool), dialect: postgresDialect}}
+	s := &Store{now: o.Now, dialect: postgresDialect, reader: &conn{runner: newPostgresRunner(pool), dialect: postgresDialect}, unsettled: make(chan struct{}, 1)}
 	s.lists = newLists(int(config.MaxConns), o)
 	s.alone = func(ctx context.Context, f func(context.Context) error) error {
 		return alone(ctx, config.ConnConfig, f)

@@ -72,8 +72,9 @@ func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
 		reader:  newConn(rdb, sqliteDialect),
 		lists:   newLists(readers, o),
 		// The file is one process's, and an entry has its leaf when it is committed.
-		alone:   func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
-		settled: func(context.Context, string) error { return nil },
+		alone:     func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
+		settled:   func(context.Context, string) error { return nil },
+		unsettled: make(chan struct{}, 1),
 	}
 	s.close = sync.OnceValue(func() error {
 		writer.close()

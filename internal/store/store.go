@@ -49,6 +49,9 @@ type Store struct {
 	close   func() error
 
 	revision atomic.Uint64 // see AccessRevision
+
+	groups    compiled
+	unsettled chan struct{} // of 1: see Unsettled
 }
 
 // writer runs calls that may change things.
@@ -66,6 +69,9 @@ type tx struct {
 	trees    *trees // nil: a sequencer numbers the audit entries
 	recorded int    // audit entries so far
 	identity bool   // see revision.go
+
+	groups     *compiled // see grouping.go
+	regrouping bool      // the call begins a generation of device groups
 }
 
 var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")
@@ -120,14 +126,21 @@ func (s *Store) Close() error { return s.close() }
 // it was about.
 func write[T any](ctx context.Context, s *Store, what string, run func(context.Context, *tx) (T, error)) (T, error) {
 	var got, none T
-	var identity atomic.Bool // a call whose caller went away may still run
+	var identity, regrouping atomic.Bool // a call whose caller went away may still run
 	err := s.writer.do(ctx, func(ctx context.Context, t *tx) (err error) {
+		t.groups = &s.groups
 		got, err = run(ctx, t)
 		if t.identity {
 			identity.Store(true)
 		}
+		if t.regrouping {
+			regrouping.Store(true)
+		}
 		return err
 	})
+	if regrouping.Load() {
+		s.settleSoon()
+	}
 	if identity.Load() {
 		s.revision.Add(1)
 	}

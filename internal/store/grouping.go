@@ -1,0 +1,248 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
+
+	"swab/internal/device"
+)
+
+// The rules of device groups say which group a device is in; lists need to know
+// it without asking the rules of a million devices. So each device stands in a
+// group (grouped_devices), and each action in that of its device
+// (grouped_actions).
+//
+// Whatever changes what the rules look at puts the device into its group in the
+// same transaction, by the rules as they are in it (regroup). A changed rule
+// begins a new generation of the rules, and from that transaction on lists are
+// not read off where devices stand but judged by the rules, row by row, until
+// all devices stand where the new generation has them (settle.go). Until then a
+// device may stand where the settled generation has it, or any later one.
+
+// standing is how a tenant's devices stand in their groups.
+type standing struct {
+	generation int64
+	settled    bool // every device stands in its group
+	groups     *device.Groups
+}
+
+// compiled are the groups of tenants made ready, each of one generation.
+type compiled struct {
+	mu sync.Mutex
+	by map[string]standing
+}
+
+func (m *compiled) get(tenant string, generation int64) *device.Groups {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s, ok := m.by[tenant]; ok && s.generation == generation {
+		return s.groups
+	}
+	return nil
+}
+
+// put keeps the groups of a generation. Whoever reads the generation and then the
+// groups may have read those of a later one; nobody is misled for long, since by
+// then the generation that it is kept under has passed.
+func (m *compiled) put(tenant string, generation int64, groups *device.Groups) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.by == nil {
+		m.by = map[string]standing{}
+	}
+	if s, ok := m.by[tenant]; !ok || s.generation <= generation {
+		m.by[tenant] = standing{generation: generation, groups: groups}
+	}
+}
+
+// standingOf is how a tenant's devices stand now; lock ends the query of it.
+func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock string) (standing, error) {
+	s, err := one(ctx, c, func(r row) (s standing, err error) {
+		var settled int64
+		err = r.Scan(&s.generation, &settled)
+		s.settled = settled == s.generation
+		return s, err
+	}, "SELECT generation, settled FROM groupings WHERE tenant = ?"+lock, tenant)
+	if err != nil {
+		return s, fmt.Errorf("how devices stand in their groups: %w", err)
+	}
+	if s.groups = known.get(tenant, s.generation); s.groups != nil {
+		return s, nil
+	}
+	groups, err := deviceGroupsOf(ctx, c, tenant)
+	if err != nil {
+		return s, err
+	}
+	s.groups = device.NewGroups(groups)
+	known.put(tenant, s.generation, s.groups)
+	return s, nil
+}
+
+// standing is how a tenant's devices stand, which does not change before the
+// transaction ends.
+func (t *tx) standing(ctx context.Context, tenant string) (standing, error) {
+	known := t.groups
+	if t.regrouping { // what it has written is not yet so
+		known = new(compiled)
+	}
+	return standingOf(ctx, t.conn, known, tenant, t.dialect.share("groupings"))
+}
+
+// regroup puts a device that the transaction changed, with its actions, into its
+// group. Every change of a device's name, system, platform or tags calls it.
+func (t *tx) regroup(ctx context.Context, d device.Device) error {
+	s, err := t.standing(ctx, d.Tenant)
+	if err != nil {
+		return err
+	}
+	to := s.groups.Of(d).ID
+	from, err := t.place(ctx, d.Tenant, d.ID, t.dialect.lock("grouped_devices"))
+	if err != nil || from == to {
+		return err
+	}
+	_, err = t.move(ctx, d.Tenant, from, to, []device.ID{d.ID})
+	return err
+}
+
+// place is the group that a device stands in. Who has it locked decides where the
+// device goes, who shares it relies on that it stays.
+func (t *tx) place(ctx context.Context, tenant string, id device.ID, lock string) (int64, error) {
+	group, err := one(ctx, t.conn, value[int64], "SELECT device_group FROM grouped_devices WHERE tenant = ? AND id = ?"+lock, tenant, id)
+	if err != nil {
+		return 0, fmt.Errorf("the group in which device %s stands: %w", id, err)
+	}
+	return group, nil
+}
+
+// maxMoved bounds the devices that one statement moves.
+const maxMoved = 256
+
+// move puts devices, at most maxMoved, from one group into another, with their
+// actions, and returns how many actions these were.
+func (t *tx) move(ctx context.Context, tenant string, from, to int64, ids []device.ID) (actions int64, err error) {
+	marks, named := several(ids)
+	if _, err := t.exec(ctx, "UPDATE grouped_devices SET device_group = ? WHERE tenant = ? AND id IN ("+marks+")",
+		append([]any{to, tenant}, named...)...); err != nil {
+		return 0, err
+	}
+	return t.exec(ctx, `UPDATE grouped_actions SET device_group = ? WHERE tenant = ? AND device_group = ? AND (created, id) IN
+		(SELECT created, id FROM actions WHERE tenant = ? AND device IN (`+marks+"))",
+		append([]any{to, tenant, from, tenant}, named...)...)
+}
+
+// several are parameters for ids: one, or maxMoved, among which the last id stands
+// as often as it takes, so that there are few different statements.
+func several(ids []device.ID) (marks string, named []any) {
+	named = []any{ids[0]}
+	if marks = "?"; len(ids) == 1 {
+		return marks, named
+	}
+	for i := 1; i < maxMoved; i++ {
+		marks += ", ?"
+		named = append(named, ids[min(i, len(ids)-1)])
+	}
+	return marks, named
+}
+
+// ruled is a group at its place among the ranked ones.
+type ruled struct {
+	ID   int64  `json:"id"`
+	Rule string `json:"rule"` // a digest
+}
+
+// regrouped begins a new generation of a tenant's device groups, where their
+// rules or ranks are not what they were. Every change of them calls it, after the
+// change.
+func (t *tx) regrouped(ctx context.Context, tenant string) error {
+	var was, now []ruled
+	changed := []int64{}
+	_, err := one(ctx, t.conn, func(r row) (none struct{}, err error) {
+		return none, r.Scan(fromText{&was}, fromText{&changed})
+	}, "SELECT rules, changed FROM groupings WHERE tenant = ?"+t.dialect.lock("groupings"), tenant)
+	if err != nil {
+		return fmt.Errorf("the generation of device groups: %w", err)
+	}
+	groups, err := deviceGroupsOf(ctx, t.conn, tenant)
+	if err != nil {
+		return err
+	}
+	for _, g := range device.NewGroups(groups).All() {
+		if g.ID != device.DefaultGroup {
+			digest := sha256.Sum256([]byte(text(g.Rule)))
+			now = append(now, ruled{g.ID, hex.EncodeToString(digest[:16])})
+		}
+	}
+	more := differ(was, now)
+	if len(more) == 0 {
+		return nil
+	}
+	changed = append(changed, more...)
+	slices.Sort(changed)
+	t.regrouping = true
+	_, err = t.exec(ctx, "UPDATE groupings SET generation = generation + 1, rules = ?, changed = ? WHERE tenant = ?",
+		text(append([]ruled{}, now...)), text(slices.Compact(changed)), tenant)
+	return err
+}
+
+// differ are the groups that explain where devices belong by two generations of
+// rules: a device that belongs into another group now leaves or joins one of
+// them. They are those that came or went, those whose rule is another one, and of
+// those left so many that the others stand in the order in which they stood.
+func differ(was, now []ruled) []int64 {
+	before := map[int64]int{}
+	for at, g := range was {
+		before[g.ID] = at
+	}
+	changed := map[int64]bool{}
+	for _, g := range was {
+		changed[g.ID] = true
+	}
+	var same []int64
+	for _, g := range now {
+		if at, ok := before[g.ID]; ok && was[at].Rule == g.Rule {
+			same = append(same, g.ID)
+		}
+		changed[g.ID] = true
+	}
+	for _, id := range ascending(same, func(id int64) int { return before[id] }) {
+		delete(changed, id)
+	}
+	ids := make([]int64, 0, len(changed))
+	for id := range changed {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// ascending is one of the longest parts of a list, not necessarily without gaps,
+// whose members' values ascend; no two are the same.
+func ascending[T any](list []T, value func(T) int) []T {
+	var (
+		ends   []int                    // places at which the best parts of each length end
+		before = make([]int, len(list)) // the place before each in its part, or -1
+	)
+	for i, one := range list {
+		n, _ := slices.BinarySearchFunc(ends, value(one), func(at, v int) int { return cmp.Compare(value(list[at]), v) })
+		if before[i] = -1; n > 0 {
+			before[i] = ends[n-1]
+		}
+		if n == len(ends) {
+			ends = append(ends, i)
+		} else {
+			ends[n] = i
+		}
+	}
+	part := make([]T, len(ends))
+	if len(ends) > 0 {
+		for n, at := len(ends)-1, ends[len(ends)-1]; n >= 0; n, at = n-1, before[at] {
+			part[n] = list[at]
+		}
+	}
+	return part
+}

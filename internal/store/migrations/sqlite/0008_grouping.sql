@@ -1,0 +1,35 @@
+-- +goose Up
+
+-- Which device group each device is in, and each action by its device: what lists
+-- are read off for those who do not reach all devices. The rules say it; here it
+-- stands as the settled generation of the rules has it, or a later one.
+
+CREATE TABLE groupings (
+    tenant     TEXT    NOT NULL PRIMARY KEY REFERENCES tenants (id),
+    generation INTEGER NOT NULL, -- of the rules and ranks; each change of them makes another
+    settled    INTEGER NOT NULL, -- the generation by which every device stands in its group
+    rules      TEXT    NOT NULL, -- JSON: of this generation, in the order of ranks, each group's id with the digest of its rule
+    changed    TEXT    NOT NULL  -- JSON: ids of the groups that changed since the settled generation
+) STRICT, WITHOUT ROWID;
+INSERT INTO groupings (tenant, generation, settled, rules, changed) SELECT id, 0, 0, '[]', '[]' FROM tenants;
+
+CREATE TABLE grouped_devices (
+    tenant       TEXT    NOT NULL,
+    id           TEXT    NOT NULL,
+    device_group INTEGER NOT NULL,
+    first_seen   INTEGER NOT NULL, -- as in devices
+    PRIMARY KEY (tenant, id),
+    FOREIGN KEY (tenant, id) REFERENCES devices (tenant, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO grouped_devices (tenant, id, device_group, first_seen) SELECT tenant, id, 0, first_seen FROM devices;
+CREATE INDEX grouped_devices_newest ON grouped_devices (tenant, device_group, first_seen DESC, id DESC);
+
+-- No foreign key: it would be checked for each action that moves.
+CREATE TABLE grouped_actions (
+    tenant       TEXT    NOT NULL,
+    device_group INTEGER NOT NULL,
+    created      INTEGER NOT NULL, -- as in actions
+    id           TEXT    NOT NULL,
+    PRIMARY KEY (tenant, device_group, created, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO grouped_actions (tenant, device_group, created, id) SELECT tenant, 0, created, id FROM actions ORDER BY tenant, created, id;
