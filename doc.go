@@ -22,6 +22,7 @@
 //	the doors, each speaking one protocol
 //	internal/api               the HTTP API
 //	internal/issuer            the token endpoints
+//	internal/federation        keys of other issuers
 //	internal/manual            the description of the API, for people and programs
 //	internal/gateway           device connections and uploads, server side
 //	internal/agent             the same conversation, device side

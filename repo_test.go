@@ -29,7 +29,7 @@ var floors = []struct {
 	}, true},
 	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/vault", "internal/collect"}, true},
 	{"doors", []string{
-		"internal/api", "internal/issuer", "internal/manual", "internal/gateway", "internal/agent", "internal/cli", "internal/store", "internal/bus",
+		"internal/api", "internal/issuer", "internal/manual", "internal/gateway", "internal/agent", "internal/cli", "internal/store", "internal/bus", "internal/federation",
 	}, false},
 	{"server", []string{"internal/server"}, false},
 	{"quickstart", []string{"internal/quickstart"}, false},

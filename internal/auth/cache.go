@@ -51,3 +51,12 @@ func (c *cache) add(sum [sha256.Size]byte, v *verified) {
 		c.order.Remove(last)
 	}
 }
+
+// replace puts what was verified anew in the place of what was known.
+func (c *cache) replace(sum [sha256.Size]byte, v *verified) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.by[sum]; ok {
+		e.Value.(*entry).v = v
+	}
+}

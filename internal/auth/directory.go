@@ -201,13 +201,20 @@ func (d *Directory) SessionOf(ctx context.Context, tenant, session string) (pers
 func (d *Directory) TrustedIssuers(ctx context.Context) ([]TrustedIssuer, error) {
 	return recall(d, d.issuers, "", func() ([]TrustedIssuer, error) {
 		all, err := d.people.TrustedIssuers(ctx)
+		if err != nil {
+			return nil, err
+		}
 		kept := []TrustedIssuer{}
 		for _, one := range all {
-			if _, gone := d.Tenant(ctx, one.Tenant); err == nil && !one.Revoked && gone == nil {
+			_, err := d.Tenant(ctx, one.Tenant)
+			if err != nil && !errors.Is(err, fault.NotFound) {
+				return nil, err
+			}
+			if err == nil && !one.Revoked {
 				kept = append(kept, one)
 			}
 		}
-		return kept, err
+		return kept, nil
 	})
 }
 

@@ -32,6 +32,7 @@ type records struct {
 	persons  map[string]Person // by tenant/id
 	sessions map[string]string // by tenant/id: the person's
 	policy   *Policy
+	issuers  []TrustedIssuer
 	down     error
 	revision uint64
 	asked    int // how often for an application
@@ -115,7 +116,11 @@ func (r *records) Policy(context.Context, string) (*Policy, error) {
 	return r.policy, r.down
 }
 
-func (r *records) TrustedIssuers(context.Context) ([]TrustedIssuer, error) { return nil, nil }
+func (r *records) TrustedIssuers(context.Context) ([]TrustedIssuer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.issuers), r.down
+}
 
 type fixture struct {
 	tokens *Tokens

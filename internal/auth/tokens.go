@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,8 @@ type signing interface {
 type Tokens struct {
 	Resources Resources
 	Directory *Directory
+	Foreign   ForeignKeys // of the issuers that the directory names; nil: tokens of no other issuer hold
+	Logger    *slog.Logger
 
 	bases  []string
 	keys   signing
@@ -64,7 +67,7 @@ type Tokens struct {
 // them holds under all.
 func NewTokens(bases []string, keys signing, people people, now func() time.Time) *Tokens {
 	return &Tokens{
-		Resources: NewResources(bases), Directory: NewDirectory(people, now),
+		Resources: NewResources(bases), Directory: NewDirectory(people, now), Logger: slog.New(slog.DiscardHandler),
 		bases: bases, keys: keys, now: now, known: newCache(4096),
 	}
 }
@@ -91,6 +94,7 @@ type claims struct {
 	Preferred string        `json:"preferred_username,omitempty"`
 	Name      string        `json:"name,omitempty"`
 	Groups    []string      `json:"groups,omitempty"`
+	HasGroups bool          `json:"hasgroups,omitempty"` // there are too many to name
 	Roles     []string      `json:"roles,omitempty"`
 	Scopes    string        `json:"scp,omitempty"`
 	Session   string        `json:"sid,omitempty"`
@@ -199,7 +203,7 @@ func (t *Tokens) Delegate(base, resource string, d Delegation) (Issued, error) {
 	c.Audience, c.Scopes = resource, strings.Join(d.Scopes, " ")
 	c.AppName, c.AppID, c.AppIDACR, c.Party, c.Groups = d.App.Name, d.App.ID, d.By, d.App.ID, d.Person.Groups
 	if len(c.Groups) > maxGroupsClaim {
-		c.Groups = nil
+		c.Groups, c.HasGroups = nil, true
 	}
 	token, err := sign(kid, key, now, c, TokenLife)
 	return Issued{Token: token, From: now, Until: now.Add(TokenLife)}, err
@@ -237,6 +241,9 @@ func (t *Tokens) Validate(ctx context.Context, token string) (Caller, error) {
 	c, err := t.verify(ctx, token)
 	if err != nil {
 		return Caller{}, err
+	}
+	if c.foreign != nil {
+		return t.foreigner(ctx, token, c)
 	}
 	if !c.ours {
 		return Caller{}, refuse(nil, "The access token is meant for another audience")
@@ -330,7 +337,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (*verified, error) {
 	}
 	sum := digest(token)
 	v, ok := t.known.get(sum)
-	if ok && t.keys.PublicTokenKey(v.kid) == nil {
+	if ok && v.foreign == nil && t.keys.PublicTokenKey(v.kid) == nil {
 		return nil, refuse(nil, "The access token is signed by an unknown key")
 	}
 	if !ok {
@@ -342,7 +349,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (*verified, error) {
 	switch now := t.now(); {
 	case v.Expires <= now.Add(-Skew).Unix():
 		return nil, refuse(nil, "The access token has expired")
-	case v.NotBefore > now.Add(Skew).Unix():
+	case v.NotBefore > now.Add(v.ahead()).Unix():
 		return nil, refuse(nil, "The access token is not valid yet")
 	}
 	if !ok {
@@ -363,16 +370,30 @@ func digest(token string) [sha256.Size]byte {
 
 // verified is a token whose signature and issuer hold. Nobody changes it.
 type verified struct {
-	claims
-	kid  string
-	ours bool // its audience is this API
+	claims         // of another issuer's the times alone
+	kid     string //
+	alg     string // of another issuer's
+	ours    bool   // it is of this issuer, and its audience is this API
+	foreign *statement
 }
 
-// open checks a token's signature by the key that its kid names. The list of
+// ahead is how far the clock of the token's issuer may be ahead of ours.
+func (v *verified) ahead() time.Duration {
+	if v.foreign != nil {
+		return ForeignSkew
+	}
+	return Skew
+}
+
+// open checks a token's signature by the key that its kid names. Of a token of
+// ours, the list of
 // algorithms has one member, so neither none nor an HMAC under the public key is
 // ever tried; jku, x5u and jwk in a header are not looked at. An unknown kid may
 // be of a key that another node made: the store is asked, now and then.
 func (t *Tokens) open(ctx context.Context, token string) (*verified, error) {
+	if v, abroad, err := t.openForeign(ctx, token); abroad {
+		return v, err
+	}
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return nil, refuse(err, "The access token is not a JWT signed with RS256")
