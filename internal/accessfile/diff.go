@@ -3,117 +3,12 @@ package accessfile
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"swab/internal/device"
 )
-
-// Verb is what a change does.
-type Verb byte
-
-// The verbs.
-const (
-	Add    Verb = '+'
-	Alter  Verb = '~'
-	Remove Verb = '-' // of a user: disable, of an application or issuer: revoke
-	Stray  Verb = '!' // not in the file, and left as it is: no change, but worth a line
-)
-
-// Kind is what a change is of.
-type Kind string
-
-// The kinds.
-const (
-	OfUserGroup   Kind = "user group"
-	OfUser        Kind = "user"
-	OfRole        Kind = "role"
-	OfDeviceGroup Kind = "device group"
-	OfApplication Kind = "application"
-	OfIssuer      Kind = "issuer"
-)
-
-// Change is one step from what there is to what shall be.
-type Change struct {
-	Verb  Verb
-	Kind  Kind
-	Name  string // as the file has it; of what is not in the file as it is
-	ID    string // of an application that is there its client id, of an issuer its URL
-	Parts []Part // of Add and Alter: the fields that differ
-
-	// Join and Leave are the users who come into a user group and leave it, which
-	// are changes of their own: nobody's leaving comes before all have joined.
-	Join, Leave []string
-
-	// Rank is where a device group comes to stand, at the moment of the change: 1
-	// is the highest. 0 leaves it where it is.
-	Rank int
-}
-
-// Part is a field of a thing that differs; one that has no values says all by its
-// name.
-type Part struct {
-	Field    string
-	Given    []string // what is in it now and was not
-	Taken    []string
-	Replaced bool // a single value, which the one given takes the place of
-
-	composed bool // each says several things, and has its quotes already
-}
-
-// String is the change in one line: ~ role Responder: permissions +Alerts investigation.
-func (c Change) String() string {
-	text := fmt.Sprintf("%c %s %s", c.Verb, c.Kind, worded(c.Name))
-	var parts []string
-	for _, p := range c.Parts {
-		parts = append(parts, p.String())
-	}
-	if len(parts) > 0 {
-		text += ": " + strings.Join(parts, "; ")
-	}
-	switch {
-	case c.Verb == Stray:
-		text += ": not in the file, and left as it is"
-	case c.Verb == Remove && c.Kind == OfUser:
-		text += ": disabled"
-	case c.Verb == Remove && (c.Kind == OfApplication || c.Kind == OfIssuer):
-		text += ": revoked"
-	}
-	return text
-}
-
-func (p Part) String() string {
-	if p.Replaced {
-		if len(p.Given) == 0 {
-			return "no " + p.Field
-		}
-		return p.Field + " " + worded(p.Given[0])
-	}
-	say := worded
-	if p.composed {
-		say = exactly
-	}
-	text := p.Field
-	for _, s := range p.Given {
-		text += " +" + say(s)
-	}
-	for _, s := range p.Taken {
-		text += " -" + say(s)
-	}
-	return text
-}
-
-// bare is a text that can't be taken for what surrounds it in a change's line.
-var bare = regexp.MustCompile(`^[\pL\pN](?:[\pL\pN_.@()/:-]| [\pL\pN_.@()/])*$`)
-
-func worded(s string) string {
-	if bare.MatchString(s) {
-		return s
-	}
-	return strconv.Quote(s)
-}
 
 // Options say what Diff may do.
 type Options struct {
@@ -253,57 +148,6 @@ func pairs[T any](have, want []T, name func(T) string, f func(was *T, is T), gon
 		if was[fold(name(h))] != nil {
 			gone(h)
 		}
-	}
-}
-
-// parts gathers the fields that differ.
-type parts []Part
-
-func (p *parts) text(field, was, is string) {
-	if was != is {
-		part := Part{Field: field, Replaced: true}
-		if is != "" {
-			part.Given = []string{is}
-		}
-		*p = append(*p, part)
-	}
-}
-
-func (p *parts) list(field string, was, is []string, same func(string) string) {
-	part := Part{Field: field, Given: without(is, was, same), Taken: without(was, is, same)}
-	if len(part.Given)+len(part.Taken) > 0 {
-		*p = append(*p, part)
-	}
-}
-
-// without is what a list has above another.
-func without(list, other []string, same func(string) string) (more []string) {
-	known := map[string]bool{}
-	for _, s := range other {
-		known[same(s)] = true
-	}
-	for _, s := range list {
-		if !known[same(s)] {
-			more = append(more, s)
-		}
-	}
-	return more
-}
-
-func exactly(s string) string { return s }
-
-// composed is list for texts that say several things each.
-func (p *parts) composed(field string, was, is []string, same func(string) string) {
-	before := len(*p)
-	if p.list(field, was, is, same); len(*p) > before {
-		(*p)[before].composed = true
-	}
-}
-
-// renamed tells of a name that differs in upper and lower case alone.
-func (p *parts) renamed(was, is string) {
-	if was != "" {
-		p.text("name", was, is)
 	}
 }
 
@@ -452,78 +296,6 @@ func foldCondition(s string) string {
 		return s
 	}
 	return fold(s)
-}
-
-// place is where a device group comes to stand.
-type place struct{ now, final int }
-
-// ranks says of the device groups that are new, or stand at another place than
-// they shall, where each is put: at the time when all before it have been, and those that
-// will be removed are still there.
-func (d *differ) ranks() map[string]place {
-	var now, want []string
-	for _, g := range d.have.DeviceGroups {
-		if !g.isDefault() {
-			now = append(now, fold(g.Name))
-		}
-	}
-	for _, g := range d.want.DeviceGroups {
-		if !g.isDefault() {
-			want = append(want, fold(g.Name))
-		}
-	}
-	stay := map[string]bool{}
-	for _, name := range inSequence(now, want) {
-		stay[name] = true
-	}
-	ranks := map[string]place{}
-	for i, name := range want {
-		if stay[name] {
-			continue
-		}
-		now = slices.DeleteFunc(now, func(n string) bool { return n == name })
-		at := 0
-		if i > 0 {
-			at = slices.Index(now, want[i-1]) + 1
-		}
-		now = slices.Insert(now, at, name)
-		ranks[name] = place{at + 1, i + 1}
-	}
-	return ranks
-}
-
-// inSequence is a longest list of names that stand in both in the same order:
-// what need not be moved. Both have each name once.
-func inSequence(now, want []string) []string {
-	at := map[string]int{}
-	for i, name := range want {
-		at[name] = i
-	}
-	var names []string
-	for _, name := range now {
-		if _, ok := at[name]; ok {
-			names = append(names, name)
-		}
-	}
-	length, before := make([]int, len(names)), make([]int, len(names))
-	best := -1
-	for i := range names {
-		length[i], before[i] = 1, -1
-		for j := range i {
-			if at[names[j]] < at[names[i]] && length[j] >= length[i] {
-				length[i], before[i] = length[j]+1, j
-			}
-		}
-		if best < 0 || length[i] > length[best] {
-			best = i
-		}
-	}
-	var sequence []string
-	for i := best; i >= 0; i = before[i] {
-		sequence = append(sequence, names[i])
-	}
-	slices.Reverse(sequence)
-	return sequence
 }
 
 func (d *differ) applications() {
