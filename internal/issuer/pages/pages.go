@@ -120,6 +120,7 @@ type DeviceConfirm struct {
 	Application string    // the name of what asks
 	Code        string    // that the device shows: WDJB-MJHT
 	Address     string    // the network address that asked
+	Agent       string    // what it calls itself (User-Agent); may be empty
 	Asked       time.Time // when
 	Now         time.Time
 	Name        string // of the person

@@ -120,7 +120,7 @@ func Samples(text Text) []Sample {
 			Problem: pages.Problem{Text: "There is no such code, or its time is over. Start again on the device.", Field: pages.FieldUserCode},
 		}},
 		{"device-confirm", pages.DeviceConfirm{
-			Form: own, Tenant: text.Tenant, Application: text.Application, Code: "WDJB-MJHT", Address: text.Address,
+			Form: own, Tenant: text.Tenant, Application: text.Application, Code: "WDJB-MJHT", Address: text.Address, Agent: text.Agent,
 			Asked: Now.Add(-3 * time.Minute), Now: Now, Name: text.Name, Principal: text.Principal,
 		}},
 		{"device-allowed", pages.DeviceDone{Tenant: text.Tenant, Application: text.Application, Allowed: true}},
