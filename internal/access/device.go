@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,21 +99,27 @@ func (r *Register) Device(ctx context.Context, who auth.Caller, id string) (Devi
 	if err := r.permit(ctx, who, audit.ActReadDevice, id, auth.AdministerAccess); err != nil {
 		return Device{}, err
 	}
+	d, err := r.reached(ctx, who, id)
+	if err != nil {
+		return Device{}, r.refuse(ctx, who, audit.ActReadDevice, id, err)
+	}
+	return r.one(ctx, d)
+}
+
+// reached is a device within the caller's reach.
+func (r *Register) reached(ctx context.Context, who auth.Caller, id string) (device.Device, error) {
 	if id != audit.Clip(id) {
-		return Device{}, absent(id)
+		return device.Device{}, absent(id)
 	}
 	d, err := r.Records.Device(ctx, who.Tenant, device.ID(id))
 	if err != nil {
-		return Device{}, err
+		return d, err
 	}
 	within, err := r.within(ctx, who)
-	if err != nil {
-		return Device{}, err
+	if err == nil && !within(d) {
+		err = absent(id)
 	}
-	if !within(d) {
-		return Device{}, absent(id)
-	}
-	return r.one(ctx, d)
+	return d, err
 }
 
 // within says of devices whether a caller reaches them, by the groups' rules as
@@ -154,50 +161,61 @@ func absent(id string) error {
 	return fault.NotFound.Errorf(nil, "Machine %s was not found", audit.Clip(id))
 }
 
-// administer changes a device by change, which says what changed; where nothing
-// did, nothing is recorded. after does, once that is kept, what others must see
-// of it.
-func (r *Register) administer(ctx context.Context, who auth.Caller, act audit.Act, id string, change func(*device.Device) (audit.Changes, error), after func(device.ID)) (Device, error) {
-	if err := r.permit(ctx, who, act, id, auth.AdministerAccess); err != nil {
+// deed is what an administrator does to a device.
+type deed struct {
+	act audit.Act
+
+	// read reads what comes with it, once the caller may and the device is there;
+	// nil for nothing.
+	read func() error
+
+	// change makes the device what it should become, and says what changed; where
+	// that is nothing, nothing is recorded. It may run more than once.
+	change func(*device.Device) (audit.Changes, error)
+
+	// after does what others must see of it; nil for nothing.
+	after func(device.ID)
+}
+
+func (r *Register) administer(ctx context.Context, who auth.Caller, id string, do deed) (Device, error) {
+	if err := r.permit(ctx, who, do.act, id, auth.AdministerAccess); err != nil {
 		return Device{}, err
 	}
-	changed := false
-	firm, done := firm(ctx)
-	defer done()
-	d, err := r.changeDevice(firm, who, act, id, func(d *device.Device) (audit.Changes, error) {
-		said, err := change(d)
-		changed = err == nil && !said.Empty()
-		return said, err
-	})
+	d, err := r.reached(ctx, who, id)
+	if err == nil && do.read != nil {
+		err = do.read()
+	}
+	if err == nil {
+		firm, done := firm(ctx)
+		defer done()
+		d, err = r.changeDevice(firm, who, d.ID, do)
+	}
 	if err != nil {
-		return Device{}, r.refuse(ctx, who, act, id, err)
+		return Device{}, r.refuse(ctx, who, do.act, id, err)
 	}
-	if after != nil {
-		after(d.ID)
+	if do.after != nil {
+		do.after(d.ID)
 	}
-	if changed {
-		r.Logger.InfoContext(ctx, "device administered", "act", string(act), "device", d.ID, "caller", who.ID, "correlation", who.Correlation)
-	}
+	r.Logger.InfoContext(ctx, "device administered", "act", string(do.act), "device", d.ID, "caller", who.ID, "correlation", who.Correlation)
 	return r.one(ctx, d)
 }
 
-func (r *Register) changeDevice(ctx context.Context, who auth.Caller, act audit.Act, id string, change func(*device.Device) (audit.Changes, error)) (device.Device, error) {
-	if id != audit.Clip(id) {
-		return device.Device{}, absent(id)
-	}
+func (r *Register) changeDevice(ctx context.Context, who auth.Caller, id device.ID, do deed) (device.Device, error) {
 	within, err := r.within(ctx, who)
 	if err != nil {
 		return device.Device{}, err
 	}
-	return r.Records.AdministerDevice(ctx, who.Tenant, device.ID(id), func(d device.Device) (device.Device, audit.Entry, error) {
+	return r.Records.AdministerDevice(ctx, who.Tenant, id, func(d device.Device) (device.Device, audit.Entry, error) {
 		if !within(d) {
-			return d, audit.Entry{}, absent(id)
+			return d, audit.Entry{}, absent(string(id))
 		}
-		said, err := change(&d)
+		said, err := do.change(&d)
 		if err != nil || said.Empty() {
 			return d, audit.Entry{}, err
 		}
-		return d, audit.NewEntry(r.Now(), audit.Leaf{Act: act, Object: id, Device: id, Result: audit.Done}, who.Hidden(said.String())), nil
+		return d, audit.NewEntry(r.Now(), audit.Leaf{
+			Act: do.act, Object: string(id), Device: string(id), Result: audit.Done,
+		}, who.Hidden(said.String())), nil
 	})
 }
 
@@ -208,37 +226,20 @@ func (r *Register) RevokeDevice(ctx context.Context, who auth.Caller, id string)
 	if err := r.permit(ctx, who, audit.ActRevokeDevice, id, auth.AdministerAccess); err != nil {
 		return device.Device{}, err
 	}
-	d, err := r.revoke(ctx, who, id)
+	d, err := r.reached(ctx, who, id)
+	if err == nil {
+		firm, done := firm(ctx)
+		defer done()
+		d, err = r.Records.RevokeDevice(firm, who.Tenant, d.ID, audit.NewEntry(r.Now(), audit.Leaf{
+			Act: audit.ActRevokeDevice, Object: id, Device: id, Result: audit.Done,
+		}, who.Hidden("")))
+	}
 	if err != nil {
 		return device.Device{}, r.refuse(ctx, who, audit.ActRevokeDevice, id, err)
 	}
 	r.Bus.Wake(d.ID)
 	r.Logger.InfoContext(ctx, "device revoked", "device", d.ID, "caller", who.ID, "correlation", who.Correlation)
 	return d, nil
-}
-
-func (r *Register) revoke(ctx context.Context, who auth.Caller, id string) (device.Device, error) {
-	if id != audit.Clip(id) {
-		return device.Device{}, absent(id)
-	}
-	within, err := r.within(ctx, who)
-	if err != nil {
-		return device.Device{}, err
-	}
-	if !who.Reach().All {
-		d, err := r.Records.Device(ctx, who.Tenant, device.ID(id))
-		if err != nil {
-			return d, err
-		}
-		if !within(d) {
-			return d, absent(id)
-		}
-	}
-	firm, done := firm(ctx)
-	defer done()
-	return r.Records.RevokeDevice(firm, who.Tenant, device.ID(id), audit.NewEntry(r.Now(), audit.Leaf{
-		Act: audit.ActRevokeDevice, Object: id, Device: id, Result: audit.Done,
-	}, who.Hidden("")))
 }
 
 // MaxDeviceName bounds the name of a device, in bytes, as DNS does.
@@ -267,25 +268,28 @@ func deviceName(name string) (string, error) {
 // the one that it tells of itself; "" takes it back. read gives the name. Another
 // device may have it too: then they are twins.
 func (r *Register) RenameDevice(ctx context.Context, who auth.Caller, id string, read func() (string, error)) (Device, error) {
-	return r.administer(ctx, who, audit.ActRenameDevice, id, func(d *device.Device) (said audit.Changes, err error) {
-		name, err := read()
-		if err == nil && name != "" {
-			name, err = deviceName(name)
-		}
-		if err != nil {
-			return said, err
-		}
-		was, own := given(*d), d.OwnName()
-		if said.Add("name", was, name); said.Empty() {
+	var name string
+	return r.administer(ctx, who, id, deed{
+		act: audit.ActRenameDevice,
+		read: func() (err error) {
+			if name, err = read(); err == nil && name != "" {
+				name, err = deviceName(name)
+			}
+			return err
+		},
+		change: func(d *device.Device) (said audit.Changes, _ error) {
+			own := d.OwnName()
+			said.Add("name", given(*d), name)
+			switch {
+			case said.Empty():
+			case name == "":
+				d.Facts.Name, d.Reported = own, nil
+			default:
+				d.Facts.Name, d.Reported = name, &own
+			}
 			return said, nil
-		}
-		if name == "" {
-			d.Facts.Name, d.Reported = own, nil
-		} else {
-			d.Facts.Name, d.Reported = name, &own
-		}
-		return said, nil
-	}, nil)
+		},
+	})
 }
 
 // given is the name that people gave a device, "" where they did not.
@@ -309,12 +313,11 @@ func (r *Register) RestoreDevice(ctx context.Context, who auth.Caller, id string
 }
 
 func (r *Register) retire(ctx context.Context, who auth.Caller, act audit.Act, id string, retired bool) (Device, error) {
-	word := map[bool]string{true: "true", false: "false"}
-	return r.administer(ctx, who, act, id, func(d *device.Device) (said audit.Changes, err error) {
-		said.Add("retired", word[d.Retired], word[retired])
+	return r.administer(ctx, who, id, deed{act: act, change: func(d *device.Device) (said audit.Changes, _ error) {
+		said.Add("retired", strconv.FormatBool(d.Retired), strconv.FormatBool(retired))
 		d.Retired = retired
 		return said, nil
-	}, nil)
+	}})
 }
 
 // KeyEvery is how long after a device's key was succeeded another can be asked for.
@@ -324,7 +327,7 @@ const KeyEvery = time.Hour
 // present one: at once where it is connected and collects nothing, else as soon
 // as it is. Where it was asked already, it is told again and nothing is recorded.
 func (r *Register) RotateDeviceKey(ctx context.Context, who auth.Caller, id string) (Device, error) {
-	return r.administer(ctx, who, audit.ActAskDeviceKey, id, func(d *device.Device) (said audit.Changes, err error) {
+	return r.administer(ctx, who, id, deed{act: audit.ActAskDeviceKey, after: r.Bus.Wake, change: func(d *device.Device) (said audit.Changes, _ error) {
 		now := r.now()
 		switch {
 		case d.Revoked:
@@ -334,11 +337,11 @@ func (r *Register) RotateDeviceKey(ctx context.Context, who auth.Caller, id stri
 		case len(d.Keys) >= device.MaxKeys:
 			return said, fault.DisallowedOperation.Errorf(nil, "Machine %s has had %d keys, the most that there may be; enrol it anew with a fresh state folder", d.ID, device.MaxKeys)
 		case now.Sub(d.KeySince) < KeyEvery:
-			return said, fault.DisallowedOperation.Errorf(nil, "The key of machine %s was succeeded at %s; ask again %v later",
-				d.ID, d.KeySince.Format(time.RFC3339), KeyEvery)
+			return said, fault.DisallowedOperation.Errorf(nil, "The key of machine %s was succeeded at %s; ask for another an hour after that",
+				d.ID, d.KeySince.Format(time.RFC3339))
 		}
 		said.Add("rotationPending", "false", "true")
 		d.KeyAsked = now
 		return said, nil
-	}, r.Bus.Wake)
+	}})
 }

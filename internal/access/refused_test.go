@@ -85,6 +85,30 @@ func operations(t *testing.T) []operation {
 			_, err := r.RevokeTenant(ctx, who, id)
 			return err
 		}},
+		{"list devices", audit.ActReadDevice, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.Devices(ctx, who, func() (access.DeviceQuery, error) { return access.DeviceQuery{}, nil })
+			return err
+		}},
+		{"show a device", audit.ActReadDevice, "Machine", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.Device(ctx, who, id)
+			return err
+		}},
+		{"rename a device", audit.ActRenameDevice, "Machine", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RenameDevice(ctx, who, id, func() (string, error) { return "x", nil })
+			return err
+		}},
+		{"retire a device", audit.ActRetireDevice, "Machine", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RetireDevice(ctx, who, id)
+			return err
+		}},
+		{"restore a device", audit.ActRestoreDevice, "Machine", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RestoreDevice(ctx, who, id)
+			return err
+		}},
+		{"ask a device for another key", audit.ActAskDeviceKey, "Machine", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RotateDeviceKey(ctx, who, id)
+			return err
+		}},
 		{"revoke a device", audit.ActRevokeDevice, "Machine", func(r *access.Register, who auth.Caller, id string) error {
 			_, err := r.RevokeDevice(ctx, who, id)
 			return err

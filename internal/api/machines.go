@@ -86,7 +86,7 @@ func machineOf(d device.Device, now time.Time) machine {
 		LastIPAddress: given(d.Facts.LastAddress), LastExternal: given(d.External), AgentVersion: given(d.Facts.AgentVersion),
 		HealthStatus: d.Health(now), DeviceValue: d.Value, RiskScore: given(d.Risk), ExposureLevel: given(d.Exposure),
 		AADDeviceID: given(d.AADDevice), AADJoined: d.AADDevice != "", Tags: []string{}, OnboardingStatus: fleet.Onboarded,
-		OSArchitecture: "64-bit", IPAddresses: []ipAddress{},
+		OSArchitecture: "64-bit", IPAddresses: []ipAddress{}, Duplication: d.Twin || d.WasCloned(now),
 	}
 	if d.Retired {
 		m.Excluded, m.ExclusionReason = true, given("Retired")

@@ -134,6 +134,7 @@ type Device struct {
 	External   string // the address the server saw it from last
 	Revoked    bool   // shut out for good
 	Retired    bool   // expected to be gone, until it is restored
+	Twin       bool   // another device that is not revoked has its name; told where devices are found by name alone
 }
 
 // Beat is a sign of life of a device.

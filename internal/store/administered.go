@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,6 +34,12 @@ func (s *Store) DevicePage(ctx context.Context, tenant, name string, after devic
 
 // maxNamesakes is how many devices of one name are looked at for twins.
 const maxNamesakes = 100
+
+// hasTwin says of a row of devices whether another one that is not revoked has
+// its name.
+var hasTwin = fmt.Sprintf(`(name <> '' AND EXISTS (SELECT 1 FROM
+	(SELECT n.id, n.revoked FROM devices n WHERE n.tenant = devices.tenant AND n.name = devices.name ORDER BY n.first_seen DESC, n.id DESC LIMIT %d) namesakes
+	WHERE NOT namesakes.revoked AND namesakes.id <> devices.id))`, maxNamesakes)
 
 // Twins returns for each of a tenant's devices the others that have its name and
 // are not revoked, the one enrolled last first, at most so many. Of a name that
