@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"swab/internal/audit"
+	"swab/internal/canon"
 	"swab/internal/fault"
 )
 
@@ -19,6 +20,10 @@ func (t *tx) record(ctx context.Context, tenant string, e audit.Entry) (id int64
 	if len(leaf) > audit.MaxLeaf {
 		return 0, nil, fmt.Errorf("audit entry %s of %s: its leaf has %d bytes, over %d", e.Leaf.Act, e.Leaf.Object, len(leaf), audit.MaxLeaf)
 	}
+	made, err := canon.ParseTime(e.Leaf.Time)
+	if err != nil {
+		return 0, nil, fmt.Errorf("audit entry %s of %s: %w", e.Leaf.Act, e.Leaf.Object, err)
+	}
 	var number any // NULL: it has no leaf yet
 	if t.trees != nil {
 		if number, err = t.trees.add(ctx, tenant, leaf); err != nil {
@@ -26,8 +31,10 @@ func (t *tx) record(ctx context.Context, tenant string, e audit.Entry) (id int64
 		}
 	}
 	id, err = one(ctx, t.conn, value[int64],
-		"INSERT INTO audit_entries (tenant, leaf, bytes, opening) SELECT id, ?, ?, ? FROM tenants WHERE id = ? RETURNING id",
-		number, leaf, text(e.Opening), tenant)
+		`INSERT INTO audit_entries (tenant, leaf, bytes, opening, time, act, object, device, result, who, name, correlation)
+			SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tenants WHERE id = ? RETURNING id`,
+		number, leaf, text(e.Opening), ticks(made), e.Leaf.Act, e.Leaf.Object, e.Leaf.Device, e.Leaf.Result,
+		e.Opening.Hidden.Who, lower(e.Opening.Hidden.Name), e.Opening.Hidden.Correlation, tenant)
 	t.recorded++
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, noTenant(tenant, err)
@@ -146,16 +153,53 @@ func (s *Store) AuditEntries(ctx context.Context, tenant string, from int64, top
 		if err := s.settled(ctx, tenant); err != nil {
 			return nil, err
 		}
-		entries, err := all(ctx, c, func(r row) (l audit.Logged, err error) {
-			err = r.Scan(&l.Index, &l.Leaf, fromText{&l.Opening})
-			return l, err
-		}, "SELECT leaf, bytes, opening FROM audit_entries WHERE tenant = ? AND leaf >= ? ORDER BY leaf LIMIT ?",
+		entries, err := all(ctx, c, scanLogged, "SELECT leaf, bytes, opening FROM audit_entries WHERE tenant = ? AND leaf >= ? ORDER BY leaf LIMIT ?",
 			tenant, from, limit(top, MaxLogged))
 		if err != nil || len(entries) == 0 {
 			return entries, err
 		}
 		return entries, leafHashes(ctx, c, tenant, entries)
 	})
+}
+
+// AuditEntry returns the entry of a leaf's number with the proof that it is in the
+// log under the head returned; fault.NotFound where the log is not so long. The
+// checkpoint of the proof is left to whoever has the log's key.
+func (s *Store) AuditEntry(ctx context.Context, tenant string, index int64) (audit.Logged, audit.Proof, audit.Head, error) {
+	type proved struct {
+		entry audit.Logged
+		proof audit.Proof
+		head  audit.Head
+	}
+	what := fmt.Sprintf("audit entry %d of %s", index, tenant)
+	p, err := read(ctx, s, what, func(ctx context.Context, c *conn) (p proved, err error) {
+		if err := s.settled(ctx, tenant); err != nil {
+			return p, err
+		}
+		p.entry, err = one(ctx, c, scanLogged, "SELECT leaf, bytes, opening FROM audit_entries WHERE tenant = ? AND leaf = ?", tenant, index)
+		if errors.Is(err, sql.ErrNoRows) {
+			return p, fault.NotFound.Errorf(err, "Audit entry %d was not found", index)
+		}
+		if err != nil {
+			return p, err
+		}
+		list := []audit.Logged{p.entry}
+		if err := leafHashes(ctx, c, tenant, list); err != nil {
+			return p, err
+		}
+		p.entry = list[0]
+		if p.head, err = head(ctx, c, tenant); err != nil { // after the entry, as in Prove
+			return p, err
+		}
+		p.proof, err = audit.Prove(p.head, 0, []audit.Proved{{Index: index, Leaf: p.entry.Leaf}}, hashReader(ctx, c, tenant, nil))
+		return p, err
+	})
+	return p.entry, p.proof, p.head, err
+}
+
+func scanLogged(r row) (l audit.Logged, err error) {
+	err = r.Scan(&l.Index, &l.Leaf, fromText{&l.Opening})
+	return l, err
 }
 
 // leafHashes gives entries the hashes that the tree has of them. One that is not

@@ -55,6 +55,12 @@ type key[T any] struct {
 
 // list answers a query of a tenant's rows within reach.
 func list[T any](ctx context.Context, s *Store, what string, l *listing[T], columns map[string]column, tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
+	return selected(ctx, s, what, l, compile(q.Filter, columns), tenant, reach, q, s.lists.page)
+}
+
+// selected is list with the predicate that the query's filter stands for. A page
+// has so many rows where the query has no number of them.
+func selected[T any](ctx context.Context, s *Store, what string, l *listing[T], p pred, tenant string, reach device.Reach, q odata.Query, size int) (odata.Page[T], error) {
 	return read(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
 		select {
 		case s.lists.slots <- struct{}{}:
@@ -64,7 +70,9 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], colu
 		}
 		bounded, cancel := context.WithTimeout(ctx, s.lists.time)
 		defer cancel()
-		page, err := l.page(bounded, c, tenant, reach, compile(q.Filter, columns), q, s.lists)
+		bounds := s.lists
+		bounds.page = size
+		page, err := l.page(bounded, c, tenant, reach, p, q, bounds)
 		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
 			err = fault.Unavailable.Errorf(err, "The list could not be made within %v: no index serves what it is filtered, sorted or counted by, or the database is busy; "+
 				"narrow it down, by a date or a machine for example, or ask again later", s.lists.time)
