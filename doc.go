@@ -35,6 +35,7 @@
 //	internal/fleet             devices as people see them: tags, values, who had an address
 //	internal/access            who may come in: what administrators do
 //	internal/auth              who may do what
+//	internal/signin            how people sign in
 //	internal/vault             where packages lie
 //	internal/collect           the engine of collection; host and linux below it
 //

@@ -100,6 +100,17 @@ const (
 	ActRevokeIssuer      Act = "issuer.revoke"
 	ActChangeApp         Act = "app.change" // an application's name, permissions or addresses
 
+	// Sign-in of people. Object: the user.
+	ActSignIn         Act = "signin.done"    // Detail: by what (pwd,otp,mfa), and the application's client id where it was to one
+	ActRefuseSignIn   Act = "signin.refused" // a wrong password or code; Detail: the fault code, or how many there were more in that minute
+	ActEndSignIn      Act = "signin.end"     // Detail: the session's id, or all
+	ActReadSignIns    Act = "signin.read"    // as other reads: only a refused one is an entry
+	ActReuse          Act = "signin.reuse"   // a code or refresh token came twice; Object: the session that was ended for it
+	ActChangePassword Act = "user.password.change"
+	ActEnrolTOTP      Act = "user.totp.enrol"
+	ActRemoveTOTP     Act = "user.totp.remove"
+	ActRecovery       Act = "user.recovery.make" // new recovery codes
+
 	// Object: the tenant. A revocation is in the tenant's own log as well.
 	ActCreateTenant Act = "tenant.create"
 	ActRevokeTenant Act = "tenant.revoke"
@@ -222,7 +233,7 @@ func ParseLeaf(data []byte) (Leaf, error) {
 
 // Logged is an entry with its place in the log, as the store gives it back.
 type Logged struct {
-	Index   int64
+	Index   int64  // -1 where a search finds it before it has its leaf
 	Leaf    []byte // Leaf.Bytes
 	Hash    []byte // the leaf's, as the tree keeps it, apart from the leaf; none where the tree has lost it
 	Opening Opening

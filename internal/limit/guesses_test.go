@@ -3,6 +3,8 @@ package limit
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,5 +64,58 @@ func TestManyGuessersAreBounded(t *testing.T) {
 	}
 	if len(g.known) != maxGuessers || g.order.Len() != maxGuessers {
 		t.Errorf("%d and %d are remembered, bound %d", len(g.known), g.order.Len(), maxGuessers)
+	}
+}
+
+func TestGuessesSideBySideAreNeverMoreThanAllowed(t *testing.T) {
+	g := NewGuesses(func() time.Time { return epoch })
+	account := Allowance{[]string{"t", "ann"}, 30, time.Minute}
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for i := range 8 { // addresses
+		pair := Allowance{[]string{"t", "ann", fmt.Sprint(i)}, 10, time.Minute}
+		for range 25 {
+			all.Go(func() {
+				if _, err := g.Take("sign-in", account, pair); err == nil {
+					taken.Add(1)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if n := taken.Load(); n != 30 {
+		t.Errorf("%d guesses were taken, want 30", n)
+	}
+}
+
+func TestARightGuessIsGivenBack(t *testing.T) {
+	now := epoch
+	g := NewGuesses(func() time.Time { return now })
+	hour, minute := Allowance{[]string{"ann"}, 3, time.Hour}, Allowance{[]string{"ann"}, 2, time.Minute}
+	for range 10 {
+		back, err := g.Take("code", hour, minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back()
+	}
+	if len(g.known) != 0 || g.order.Len() != 0 {
+		t.Errorf("%d are remembered of whom nobody failed", len(g.known))
+	}
+	for i, want := range []time.Duration{0, 0, time.Minute, 0, time.Hour - time.Minute} {
+		_, err := g.Take("code", hour, minute)
+		e, refused := errors.AsType[*Exceeded](err)
+		switch {
+		case want == 0 && err != nil:
+			t.Errorf("guess %d: %v", i, err)
+		case want != 0 && (!refused || e.Retry != want):
+			t.Errorf("guess %d: %v, want to wait %s", i, err, want)
+		case want == time.Minute:
+			now = now.Add(time.Minute)
+		}
+	}
+	now = now.Add(-2 * time.Hour)
+	if _, err := g.Take("code", hour, minute); err != nil {
+		t.Errorf("after the clock was put back: %v", err)
 	}
 }

@@ -47,7 +47,6 @@ CREATE TABLE device_codes (
     address   TEXT COLLATE "C" NOT NULL, -- where it was asked for
     agent     TEXT COLLATE "C" NOT NULL,
     state     TEXT COLLATE "C" NOT NULL, -- pending, approved, denied, used
-    parent    TEXT COLLATE "C" NOT NULL, -- the browser's session that approved it; '' for none
     session   TEXT COLLATE "C" NOT NULL, -- that it gave; '' for none
     polled    BIGINT,       -- NULL: not yet
     expires   BIGINT NOT NULL,

@@ -47,7 +47,6 @@ CREATE TABLE device_codes (
     address   TEXT NOT NULL, -- where it was asked for
     agent     TEXT NOT NULL,
     state     TEXT NOT NULL, -- pending, approved, denied, used
-    parent    TEXT NOT NULL, -- the browser's session that approved it; '' for none
     session   TEXT NOT NULL, -- that it gave; '' for none
     polled    INTEGER,       -- NULL: not yet
     expires   INTEGER NOT NULL,

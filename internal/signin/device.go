@@ -1,0 +1,190 @@
+package signin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"time"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/credential"
+	"swab/internal/fault"
+	"swab/internal/limit"
+)
+
+// DeviceState is what became of a device code.
+type DeviceState string
+
+// The states.
+const (
+	DevicePending  DeviceState = "pending"
+	DeviceApproved DeviceState = "approved"
+	DeviceDenied   DeviceState = "denied"
+	DeviceUsed     DeviceState = "used"
+)
+
+// DeviceCode is a device code (RFC 8628), as it is kept.
+type DeviceCode struct {
+	Tenant   string
+	Hash     [32]byte
+	UserCode credential.UserCode
+	App      string // client id
+	Scope    Scope
+	From     string // where it was asked for
+	Agent    string
+	State    DeviceState
+	Session  Session // that it gives, as it is now: of none, or one that has ended, at most the ID
+	Polled   time.Time
+	Expires  time.Time
+}
+
+// Asked is when it was asked for.
+func (c DeviceCode) Asked() time.Time { return c.Expires.Add(-DeviceLife) }
+
+// How many device codes may be asked for, and user codes be guessed, a minute.
+const (
+	perNetworkCodes = 30  // device codes of one network
+	perTenantCodes  = 600 // and of all; a multiple of what an allowance can hold is by parts
+	perPersonGuess  = 10  // user codes that one person types wrongly
+	perNetworkGuess = 20
+	perTenantGuess  = 60
+)
+
+// BeginDevice makes a device code for an application. Who asks for too many is a
+// *limit.Exceeded.
+func (d *Desk) BeginDevice(ctx context.Context, v Visitor, app auth.App, scope Scope) (DeviceCode, auth.Clear, error) {
+	if _, err := d.guesses.Take("device codes", limit.Allowance{Of: []string{"device", limit.Network(v.From)}, Most: perNetworkCodes, Per: time.Minute}); err != nil {
+		return DeviceCode{}, auth.Clear{}, err
+	}
+	if _, err := d.guesses.Take("device codes", limit.Allowance{Of: []string{"device", v.Tenant.ID, "all"}, Most: perTenantCodes, Per: time.Minute}); err != nil {
+		return DeviceCode{}, auth.Clear{}, err
+	}
+	code := auth.NewSecret()
+	c := DeviceCode{
+		Tenant: v.Tenant.ID, Hash: code.Hash(), App: app.ID, Scope: scope, From: v.From, Agent: clip(v.Agent, maxAgent),
+		State: DevicePending, Expires: d.now().Add(DeviceLife),
+	}
+	for range 3 { // one in a hundred million is there already
+		c.UserCode = credential.NewUserCode()
+		err := d.Records.AddDeviceCode(ctx, c)
+		if err == nil {
+			return c, code, nil
+		}
+		if !errors.Is(err, fault.InvalidInput) {
+			return DeviceCode{}, auth.Clear{}, err
+		}
+	}
+	return DeviceCode{}, auth.Clear{}, errors.New("no user code is free")
+}
+
+var errUserCode = fault.NotFound.Errorf(nil, "There is no such code, or it has run out. Look at the device, and type the code that it shows now")
+
+// Device is what asks for a sign-in by the code that a person typed, who is signed
+// in, and who must not go through codes until one is right. What is not there, was
+// decided already or has run out is fault.NotFound.
+func (d *Desk) Device(ctx context.Context, v Visitor, s Signed, typed string) (DeviceCode, auth.App, error) {
+	back, err := d.guesses.Take("sign-in with a wrong device code",
+		limit.Allowance{Of: []string{"user code", v.Tenant.ID, s.Person.ID}, Most: perPersonGuess, Per: time.Minute},
+		limit.Allowance{Of: []string{"user code of", limit.Network(v.From)}, Most: perNetworkGuess, Per: time.Minute},
+		limit.Allowance{Of: []string{"user code in", v.Tenant.ID}, Most: perTenantGuess, Per: time.Minute})
+	if err != nil {
+		return DeviceCode{}, auth.App{}, err
+	}
+	code, ok := credential.ParseUserCode(typed)
+	if !ok {
+		return DeviceCode{}, auth.App{}, errUserCode
+	}
+	c, err := d.Records.DeviceCode(ctx, v.Tenant.ID, code)
+	switch {
+	case err == nil && c.State == DevicePending && d.Now().Before(c.Expires):
+	case err == nil || notThere(err):
+		return DeviceCode{}, auth.App{}, errUserCode
+	default:
+		back()
+		return DeviceCode{}, auth.App{}, err
+	}
+	back()
+	app, err := d.Directory.App(ctx, v.Tenant.ID, c.App)
+	if notThere(err) {
+		err = errUserCode
+	}
+	return c, app, err
+}
+
+// Decide is what a person says of a device that asked. Allowing it takes that the
+// person proved who they are within [Fresh]; else it is fault.Unauthorized.
+func (d *Desk) Decide(ctx context.Context, v Visitor, s Signed, c DeviceCode, app auth.App, allow bool) error {
+	if allow && !s.ProvedWithin(Fresh, d.Now()) {
+		return fault.Unauthorized.Errorf(nil, "Sign in again before you let a device in")
+	}
+	if !allow {
+		e := audit.NewEntry(d.Now(), audit.Leaf{Act: audit.ActRefuseSignIn, Object: s.Person.ID, Result: audit.Refused, Detail: "denied " + app.ID}, v.hidden(s.Person))
+		return d.decided(d.Records.DecideDeviceCode(ctx, v.Tenant.ID, c.UserCode, DeviceDenied, nil, e))
+	}
+	begin := d.began(Visitor{Tenant: v.Tenant, From: c.From, Agent: c.Agent}, app, s.Session, c.Scope)
+	begin.Expires = c.Expires.Add(time.Minute) // unless the device comes for it
+	return d.decided(d.Records.DecideDeviceCode(ctx, v.Tenant.ID, c.UserCode, DeviceApproved, &begin, d.signedIn(v, app, begin)))
+}
+
+func (d *Desk) decided(err error) error {
+	if notThere(err) {
+		return errUserCode
+	}
+	return err
+}
+
+// RedeemDevice gives an application what a device code is worth: Pending until its
+// person has decided, SlowDown where it asks too often, then a grant, Denied or
+// Expired.
+func (d *Desk) RedeemDevice(ctx context.Context, v Visitor, app auth.App, code string) (Grant, error) {
+	var g Grant
+	var verdict error
+	ctx, cancel := firm(ctx)
+	defer cancel()
+	err := d.Records.TakeDeviceCode(ctx, v.Tenant.ID, sha256.Sum256([]byte(code)), func(c DeviceCode) (o Outcome) {
+		now := d.now()
+		g, verdict = Grant{Scope: c.Scope}, nil
+		switch {
+		case c.App != app.ID:
+			verdict = refuse(InvalidGrant, "The device code was given to another application")
+			return o
+		case c.State == DeviceUsed:
+			verdict = refuse(InvalidGrant, "The device code was used already, so the sign-in that it gave has been ended; start again")
+			return d.reused(v, app, c.Session.ID, "device code")
+		case c.State == DeviceDenied:
+			verdict = refuse(Denied, "The person denied the sign-in")
+			return o
+		case !now.Before(c.Expires):
+			verdict = refuse(Expired, "The device code has run out: start again, and type the new code within 15 minutes")
+			return o
+		case c.State == DevicePending:
+			// Half a second is for the ways of two requests to differ.
+			if since := now.Sub(c.Polled); since >= 0 && since < DevicePause-500*time.Millisecond {
+				verdict = refuse(SlowDown, "The client asks too often: wait 5 seconds longer from now on")
+				return o
+			}
+			verdict = refuse(Pending, "The person has not typed the code yet; ask again")
+			return Outcome{Polled: now}
+		case c.Session.Person == "":
+			verdict = refuse(InvalidGrant, "The sign-in was ended before the device came for it; start again")
+			return Outcome{Used: true}
+		}
+		if g.Granted, verdict = c.Scope.Granted(app); verdict != nil {
+			return Outcome{Used: true}
+		}
+		g.Session = c.Session.extended(now, c.Scope)
+		return d.give(&g, Outcome{Used: true, Extend: &g.Session})
+	})
+	if notThere(err) {
+		return Grant{}, refuse(Expired, "The device code is wrong, or has run out; start again")
+	}
+	return d.given(ctx, g, verdict, err)
+}
+
+// ended is what comes of a sign-in that its application gives back.
+func (d *Desk) ended(v Visitor, s Session) Outcome {
+	p := auth.Person{ID: s.Person, Principal: s.Principal}
+	return Outcome{End: s.ID, Entries: []audit.Entry{d.entry(v, p, audit.ActEndSignIn, s.Person, strings.TrimSpace(s.ID))}}
+}

@@ -1,0 +1,186 @@
+package signin
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"swab/internal/audit"
+	"swab/internal/auth"
+	"swab/internal/fault"
+)
+
+// Session is one sign-in of a person: a browser's, or an application's.
+type Session struct {
+	Tenant    string
+	ID        string   // sid in tokens; no secret
+	Cookie    [32]byte // SHA-256 of a browser's cookie; of none for an application's
+	Person    string   // id
+	Principal string   // the person's user principal name, as it is now
+	App       string   // client id; "": the browser's own
+	Parent    string   // id of the browser's session that it began from; "" for none
+	Methods   []string // how the person proved themselves: pwd, otp, kba, mfa
+	Proved    time.Time
+	Created   time.Time
+	Used      time.Time
+	Expires   time.Time
+	From      string // address
+	Agent     string // what the browser or program calls itself
+}
+
+// Signed is somebody who is signed in in a browser.
+type Signed struct {
+	Session Session
+	Person  auth.Person
+}
+
+// ProvedWithin says whether the person proved who they are no longer ago than d.
+func (s Signed) ProvedWithin(d time.Duration, now time.Time) bool {
+	age := now.Sub(s.Session.Proved)
+	return age > -time.Minute && age <= d
+}
+
+// Begin begins the browser's session of somebody who has proved who they are, in
+// the place of the one that the browser had ("" for none), and returns the cookie
+// by which it is known.
+func (d *Desk) Begin(ctx context.Context, v Visitor, p Progress, replaces string) (Signed, auth.Clear, error) {
+	person, _, err := d.check(ctx, v, p, StepDone)
+	if err != nil {
+		return Signed{}, auth.Clear{}, err
+	}
+	cookie, now := auth.NewSecret(), d.now()
+	s := Session{
+		Tenant: v.Tenant.ID, ID: uuid.NewString(), Cookie: cookie.Hash(), Person: person.ID, Principal: person.Principal, Methods: p.Methods,
+		Proved: p.At, Created: now, Used: now, Expires: now.Add(BrowserIdle), From: v.From, Agent: clip(v.Agent, maxAgent),
+	}
+	err = d.Records.AddSession(ctx, s, nil, replaces, func(c auth.Credential) error {
+		if p.outdated(c) {
+			return errTooLate
+		}
+		return nil
+	}, d.entry(v, person, audit.ActSignIn, person.ID, strings.Join(p.Methods, ",")))
+	if err != nil {
+		return Signed{}, auth.Clear{}, err
+	}
+	d.Logger.InfoContext(ctx, "signed in", "person", person.ID, "from", v.From, "correlation", v.Correlation)
+	return Signed{s, person}, cookie, nil
+}
+
+// Find is who is signed in in the browser with the cookie; false if nobody is.
+func (d *Desk) Find(ctx context.Context, v Visitor, cookie string) (Signed, bool, error) {
+	if cookie == "" || len(cookie) > 64 {
+		return Signed{}, false, nil
+	}
+	s, err := d.Records.BrowserSession(ctx, v.Tenant.ID, sha256.Sum256([]byte(cookie)))
+	if notThere(err) {
+		return Signed{}, false, nil
+	}
+	if err != nil {
+		return Signed{}, false, err
+	}
+	person, err := d.Directory.Person(ctx, v.Tenant.ID, s.Person)
+	if notThere(err) {
+		return Signed{}, false, nil
+	}
+	if err != nil {
+		return Signed{}, false, err
+	}
+	if now := d.now(); now.Sub(s.Used) >= useEvery {
+		s.Used = now
+		if s.Expires = now.Add(BrowserIdle); s.Expires.After(s.Created.Add(BrowserLife)) {
+			s.Expires = s.Created.Add(BrowserLife)
+		}
+		if err := d.Records.UseSession(ctx, s.Tenant, s.ID, s.Used, s.Expires); err != nil {
+			return Signed{}, false, err
+		}
+	}
+	return Signed{s, person}, true, nil
+}
+
+// SignOut ends somebody's own browser's session, or another sign-in of theirs and
+// those that began from it.
+func (d *Desk) SignOut(ctx context.Context, v Visitor, s Signed, id string) error {
+	return d.Records.EndSession(ctx, v.Tenant.ID, s.Person.ID, id, d.entry(v, s.Person, audit.ActEndSignIn, s.Person.ID, audit.Clip(id)))
+}
+
+// SignOutEverywhere ends all of somebody's sign-ins, this one too.
+func (d *Desk) SignOutEverywhere(ctx context.Context, v Visitor, s Signed) error {
+	return d.Records.EndSessions(ctx, v.Tenant.ID, s.Person.ID, "", d.entry(v, s.Person, audit.ActEndSignIn, s.Person.ID, "all"))
+}
+
+// Own returns where somebody is signed in, the sign-ins used last first.
+func (d *Desk) Own(ctx context.Context, s Signed) ([]Session, error) {
+	return d.Records.Sessions(ctx, s.Person.Tenant, s.Person.ID, maxSessions)
+}
+
+// Sessions returns, for an administrator, where a person is signed in.
+func (d *Desk) Sessions(ctx context.Context, who auth.Caller, person string) ([]Session, error) {
+	if err := d.guard().Permit(ctx, who, audit.ActReadSignIns, audit.Clip(person), auth.AdministerAccess); err != nil {
+		return nil, err
+	}
+	if _, err := d.administered(ctx, who, audit.ActReadSignIns, person); err != nil {
+		return nil, err
+	}
+	return d.Records.Sessions(ctx, who.Tenant, person, maxSessions)
+}
+
+// EndSessions ends, for an administrator, one of a person's sign-ins with those
+// that began from it, or all of them (id "").
+func (d *Desk) EndSessions(ctx context.Context, who auth.Caller, person, id string) error {
+	if err := d.guard().Permit(ctx, who, audit.ActEndSignIn, audit.Clip(person), auth.AdministerAccess); err != nil {
+		return err
+	}
+	p, err := d.administered(ctx, who, audit.ActEndSignIn, person)
+	if err != nil {
+		return err
+	}
+	detail := audit.Clip(id)
+	if id == "" {
+		detail = "all"
+	}
+	e := audit.NewEntry(d.Now(), audit.Leaf{Act: audit.ActEndSignIn, Object: p.ID, Result: audit.Done, Detail: detail}, who.Hidden(""))
+	if id == "" {
+		return d.Records.EndSessions(ctx, who.Tenant, p.ID, "", e)
+	}
+	if err := d.Records.EndSession(ctx, who.Tenant, p.ID, id, e); err != nil {
+		return d.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActEndSignIn, Object: p.ID}, "", err)
+	}
+	return nil
+}
+
+// administered is the person whom an administrator names.
+func (d *Desk) administered(ctx context.Context, who auth.Caller, act audit.Act, person string) (auth.Person, error) {
+	err := fault.NotFound.Errorf(nil, "User %s was not found", audit.Clip(person))
+	var p auth.Person
+	if person == audit.Clip(person) {
+		p, err = d.Records.Person(ctx, who.Tenant, person)
+	}
+	if err != nil {
+		return p, d.guard().Refuse(ctx, who, audit.Leaf{Act: act, Object: audit.Clip(person)}, "", err)
+	}
+	return p, nil
+}
+
+// began is a sign-in of an application, begun from a browser's session.
+func (d *Desk) began(v Visitor, app auth.App, from Session, scope Scope) Session {
+	now := d.now()
+	s := Session{
+		Tenant: from.Tenant, ID: uuid.NewString(), Person: from.Person, Principal: from.Principal, App: app.ID, Parent: from.ID,
+		Methods: slices.Clone(from.Methods), Proved: from.Proved, Created: now, From: v.From, Agent: clip(v.Agent, maxAgent),
+	}
+	return s.extended(now, scope)
+}
+
+// extended is a sign-in of an application that gets tokens now: it lasts as long
+// as they do.
+func (s Session) extended(now time.Time, scope Scope) Session {
+	s.Used, s.Expires = now, now.Add(auth.TokenLife+auth.Skew)
+	if scope.Offline {
+		s.Expires = now.Add(RefreshLife)
+	}
+	return s
+}
