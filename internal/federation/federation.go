@@ -101,7 +101,8 @@ var _ auth.ForeignKeys = (*Keys)(nil)
 func (k *Keys) Key(ctx context.Context, issuer auth.TrustedIssuer, kid string) (crypto.PublicKey, string, error) {
 	s := k.source(issuer)
 	found, some, err := s.find(kid, k.Now())
-	if found.public == nil && k.fetch(ctx, s) {
+	// Others wait for what this request begins, so it does not end with it.
+	if found.public == nil && k.fetch(ctx, context.WithoutCancel(ctx), s) {
 		found, some, err = s.find(kid, k.Now())
 	}
 	if found.public != nil {
@@ -167,9 +168,9 @@ func within(at, now time.Time, age time.Duration) bool {
 	return !at.IsZero() && now.Sub(at) >= 0 && now.Sub(at) < age
 }
 
-// fetch fetches the keys of a source, or waits for whoever does. It says whether
-// there was anything to wait for.
-func (k *Keys) fetch(ctx context.Context, s *source) bool {
+// fetch fetches the keys of a source for as long as work goes on, or waits for
+// whoever does, until ctx ends. It says whether there was anything to wait for.
+func (k *Keys) fetch(ctx, work context.Context, s *source) bool {
 	now := k.Now()
 	s.mu.Lock()
 	if flight := s.flight; flight != nil {
@@ -203,8 +204,7 @@ func (k *Keys) fetch(ctx context.Context, s *source) bool {
 		s.flight = nil
 		close(flight)
 	}()
-	// Others wait for it, so it does not end with the request that began it.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.patience)
+	bounded, cancel := context.WithTimeout(work, k.patience)
 	defer cancel()
 	keys, err = k.get(bounded, s.issuer)
 	return true
@@ -214,6 +214,9 @@ func (k *Keys) fetch(ctx context.Context, s *source) bool {
 // the source meanwhile.
 func (k *Keys) tell(ctx context.Context, s *source, count int, err error, now time.Time) {
 	attrs := []any{"tenant", s.issuer.Tenant, "issuer", s.issuer.ID, "url", s.issuer.URL}
+	if errors.Is(err, context.Canceled) { // the server stops
+		return
+	}
 	if err != nil {
 		k.failed.Add(1)
 		if !within(s.warned, now, remindEvery) {
@@ -276,7 +279,7 @@ func (k *Keys) tend(ctx context.Context) {
 		work.Go(func() {
 			defer func() { <-free }()
 			if ctx.Err() == nil {
-				k.fetch(ctx, s)
+				k.fetch(ctx, ctx, s)
 			}
 		})
 	}

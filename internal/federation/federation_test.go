@@ -222,6 +222,9 @@ func TestKeysAreThereBeforeTheFirstTokenAndForgottenWithTheirIssuer(t *testing.T
 	}
 	go func() { defer close(ran); k.Run(ctx) }()
 	<-arrived
+	if _, _, err := k.Key(t.Context(), f.record(), "first"); err != nil { // waits for the same fetch
+		t.Error(err)
+	}
 	stop()
 	<-ran
 	if s := k.Stats(); s.Refreshed != 1 || s.Issuers != 1 || s.Without != 0 {

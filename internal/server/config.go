@@ -31,6 +31,7 @@ type Config struct {
 	Certificate           string             `help:"TLS certificate chain, PEM; read again when it changes. Default: one that the server's own authority signs, ca.pem in the data directory." env:"SWAB_CERTIFICATE" placeholder:"FILE"`
 	CertificateKey        string             `help:"Private key of --certificate, PEM." env:"SWAB_CERTIFICATE_KEY" placeholder:"FILE"`
 	MasterKey             command.Secret     `help:"Key that seals the server's other keys, base64 of 32 bytes. Default: the file master.key in the data directory." env:"SWAB_MASTER_KEY"`
+	IssuerCA              string             `help:"Authorities by which the servers of other issuers (docs/issuers.md) are judged, beside the system's: PEM, read again at each use." env:"SWAB_ISSUER_CA" placeholder:"FILE"`
 	MetricsListen         string             `help:"Address of the Prometheus metrics, plain HTTP; empty for none." env:"SWAB_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	Proxies               []string           `name:"proxy" help:"Network of proxies whose X-Forwarded-For is believed; may be repeated." env:"SWAB_PROXIES" placeholder:"CIDR"`
 	Connections           int                `help:"Most connections at once. Default: three quarters of the files that the process may have open, at most 100000." env:"SWAB_CONNECTIONS" placeholder:"N"`

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"swab/internal/federation"
 	"swab/internal/gateway"
 )
 
@@ -66,6 +67,22 @@ func (m *metrics) watchConnections(c *connections) {
 			ConstLabels: prometheus.Labels{"bound": bound},
 		}, func() float64 { _, r := c.count(); return float64(of(r)) }))
 	}
+}
+
+// watchIssuers adds what is known of the keys of other issuers.
+func (m *metrics) watchIssuers(k *federation.Keys) {
+	for result, of := range map[string]func(federation.Stats) int64{
+		"ok":     func(s federation.Stats) int64 { return s.Refreshed },
+		"failed": func(s federation.Stats) int64 { return s.Failed },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "swab_issuer_key_fetches_total", Help: "Times that the keys of another issuer were fetched, by what became of it.",
+			ConstLabels: prometheus.Labels{"result": result},
+		}, func() float64 { return float64(of(k.Stats())) }))
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "swab_issuers_without_keys", Help: "Other issuers whose keys could not be fetched for a day, or never: their tokens are answered 503.",
+	}, func() float64 { return float64(k.Stats().Without) }))
 }
 
 // watch adds what the gateway counts.

@@ -27,6 +27,7 @@ import (
 	"swab/internal/bus"
 	"swab/internal/device"
 	"swab/internal/evidence"
+	"swab/internal/federation"
 	"swab/internal/fleet"
 	"swab/internal/gateway"
 	"swab/internal/issuer"
@@ -49,6 +50,7 @@ type Server struct {
 	home      string // id of the installation's first tenant
 	certs     *certificates
 	tokens    *auth.Tokens
+	foreign   *federation.Keys // of other issuers
 	denials   *auth.Denials
 	limiter   *limit.Limiter // nil: there are no limits
 	vault     *vault.Vault
@@ -204,6 +206,14 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	}
 	s.register = &access.Register{Records: s.store, Ring: ring, Home: home, Now: s.now, Logger: s.log}
 	s.tokens = auth.NewTokens(s.origin.Bases(), ring, s.store, s.now)
+	s.foreign, err = federation.New(federation.Config{
+		Issuers: s.tokens.Directory.TrustedIssuers, Authorities: s.config.IssuerCA, Now: s.now, Logger: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("--issuer-ca: %w", err)
+	}
+	s.tokens.Foreign, s.tokens.Logger = s.foreign, s.log
+	s.metrics.watchIssuers(s.foreign)
 	s.fleet = &fleet.Fleet{Records: s.store, Groups: s.tokens.Directory, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
@@ -317,6 +327,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	work.Go(func() { s.denials.Run(background) })
 	work.Go(func() { s.sweeps(background) })
+	work.Go(func() { s.foreign.Run(background) })
 	stopMetrics, err := s.serveMetrics(ctx, &work, failed)
 	if err != nil {
 		stop()
