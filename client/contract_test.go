@@ -79,7 +79,62 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return second(c.AddCertificate(ctx, "a", "x", &x509.Certificate{Raw: []byte("x")}, time.Time{}))
 	},
 	"removeCertificate": func(ctx context.Context, c *client.Client) error { return second(c.RemoveCertificate(ctx, "a", "b")) },
-	"listEnrollments":   func(ctx context.Context, c *client.Client) error { return second(c.Enrollments(ctx)) },
+	"listUsers":         func(ctx context.Context, c *client.Client) error { return each(c.Users(ctx)) },
+	"createUser": func(ctx context.Context, c *client.Client) error {
+		return second(c.CreateUser(ctx, client.UserRequest{Principal: "ann@contoso.example", Administrator: true}))
+	},
+	"getUser": func(ctx context.Context, c *client.Client) error { return second(c.User(ctx, "ann@contoso.example")) },
+	"changeUser": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeUser(ctx, "a", client.UserChange{Groups: &[]string{}}))
+	},
+	"disableUser":    func(ctx context.Context, c *client.Client) error { return second(c.DisableUser(ctx, "a")) },
+	"enableUser":     func(ctx context.Context, c *client.Client) error { return second(c.EnableUser(ctx, "a")) },
+	"resetPassword":  func(ctx context.Context, c *client.Client) error { return second(c.ResetPassword(ctx, "a", "")) },
+	"resetTotp":      func(ctx context.Context, c *client.Client) error { return second(c.ResetTOTP(ctx, "a")) },
+	"listSessions":   func(ctx context.Context, c *client.Client) error { return second(c.Sessions(ctx, "a")) },
+	"revokeSessions": func(ctx context.Context, c *client.Client) error { return second(c.RevokeSessions(ctx, "a")) },
+	"listUserGroups": func(ctx context.Context, c *client.Client) error { return second(c.UserGroups(ctx)) },
+	"createUserGroup": func(ctx context.Context, c *client.Client) error {
+		return second(c.CreateUserGroup(ctx, client.UserGroupRequest{Name: "x"}))
+	},
+	"getUserGroup": func(ctx context.Context, c *client.Client) error { return second(c.UserGroup(ctx, "a")) },
+	"changeUserGroup": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeUserGroup(ctx, "a", client.UserGroupChange{Name: new("x")}))
+	},
+	"deleteUserGroup": func(ctx context.Context, c *client.Client) error { return second(c.DeleteUserGroup(ctx, "a")) },
+	"listMembers":     func(ctx context.Context, c *client.Client) error { return each(c.Members(ctx, "a")) },
+	"addMember":       func(ctx context.Context, c *client.Client) error { return second(c.AddMember(ctx, "a", "b")) },
+	"removeMember":    func(ctx context.Context, c *client.Client) error { return second(c.RemoveMember(ctx, "a", "b")) },
+	"listRoles":       func(ctx context.Context, c *client.Client) error { return second(c.Roles(ctx)) },
+	"createRole": func(ctx context.Context, c *client.Client) error {
+		return second(c.CreateRole(ctx, client.RoleRequest{Name: "x", Permissions: []string{"View data"}}))
+	},
+	"getRole": func(ctx context.Context, c *client.Client) error { return second(c.Role(ctx, "a")) },
+	"changeRole": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeRole(ctx, "a", client.RoleChange{UserGroups: &[]string{"b"}}))
+	},
+	"deleteRole":       func(ctx context.Context, c *client.Client) error { return second(c.DeleteRole(ctx, "a")) },
+	"listDeviceGroups": func(ctx context.Context, c *client.Client) error { return second(c.DeviceGroups(ctx)) },
+	"createDeviceGroup": func(ctx context.Context, c *client.Client) error {
+		rule := []client.Condition{{Property: "tag", Operator: "equals", Values: []string{"x"}}}
+		return second(c.CreateDeviceGroup(ctx, client.DeviceGroupRequest{Name: "x", Rule: rule}))
+	},
+	"getDeviceGroup": func(ctx context.Context, c *client.Client) error { return second(c.DeviceGroup(ctx, 1)) },
+	"changeDeviceGroup": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeDeviceGroup(ctx, 1, client.DeviceGroupChange{Rank: new(1)}))
+	},
+	"deleteDeviceGroup": func(ctx context.Context, c *client.Client) error { return second(c.DeleteDeviceGroup(ctx, 1)) },
+	"orderDeviceGroups": func(ctx context.Context, c *client.Client) error { return second(c.OrderDeviceGroups(ctx, nil)) },
+	"listIssuers":       func(ctx context.Context, c *client.Client) error { return second(c.Issuers(ctx)) },
+	"createIssuer": func(ctx context.Context, c *client.Client) error {
+		return second(c.CreateIssuer(ctx, client.IssuerRequest{Name: "x", URL: "https://x.example", Audiences: []string{"y"}}))
+	},
+	"getIssuer": func(ctx context.Context, c *client.Client) error { return second(c.Issuer(ctx, "a")) },
+	"changeIssuer": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeIssuer(ctx, "a", client.IssuerChange{Claims: &client.IssuerClaims{Groups: "roles"}}))
+	},
+	"revokeIssuer":    func(ctx context.Context, c *client.Client) error { return second(c.RevokeIssuer(ctx, "a")) },
+	"listEnrollments": func(ctx context.Context, c *client.Client) error { return second(c.Enrollments(ctx)) },
 	"createEnrollment": func(ctx context.Context, c *client.Client) error {
 		return second(c.CreateEnrollment(ctx, client.EnrollmentRequest{Count: 1, Tags: []string{"x"}}))
 	},

@@ -1,7 +1,7 @@
-// Package access is what administrators do about who may come in: the
-// operations on applications and what they prove themselves by, on enrolment
-// tokens, by which devices join a tenant, on tenants, and the revocation of a
-// device.
+// Package access is what administrators do about who may come in, and do what:
+// the operations on applications and what they prove themselves by, on users,
+// user groups, roles, device groups and issuers, on enrolment tokens, by which
+// devices join a tenant, on tenants, and the revocation of a device.
 //
 // As everywhere in the core, an operation takes its caller, asks for the
 // permission first, and is an entry in the tenant's audit log, done or refused:
@@ -9,10 +9,17 @@
 // from a function, so that who may not do a thing is told that and nothing else.
 // Package auth says what a caller and a token are; it decides nothing about them.
 //
-// Nothing is undone here. What was revoked stays revoked and stays in the lists,
-// since the audit log and old packages speak of it; a new one takes its place.
+// What was revoked stays revoked and stays in the lists, since the audit log and
+// old packages speak of it; a new one takes its place. For the same reason a user
+// is never deleted, but disabled. User groups, roles and device groups are, and
+// their last state is in the log.
+//
+// Administrators who are not of the built-in role act within what they may do
+// themselves (see roster.go): nobody raises their own access, nobody gives what
+// they do not have, and the last administrator stays.
+//
 // A secret is made here, never chosen, and told once, by the operation that makes
-// it: the store has its hash.
+// it: the store has its hash. A user's password alone may be chosen.
 //
 // Tenants are apart. What is another tenant's is answered as what is not there.
 // Only the tenants themselves are seen, made and revoked across: by the
@@ -53,6 +60,32 @@ type Records interface {
 	// back as it is.
 	ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others []auth.App) (auth.App, []audit.Entry, error)) (auth.App, error)
 
+	// ChangeRoster changes a tenant's people, and who may do what, in one
+	// transaction, alone among the changes of them. An error of change leaves
+	// everything as it was, and comes back as it is. change may run more than once.
+	ChangeRoster(ctx context.Context, tenant string, change func(ctx context.Context, r Roster) error) error
+
+	// Policy returns the roles and device groups of a tenant.
+	Policy(ctx context.Context, tenant string) (*auth.Policy, error)
+
+	// PersonNamed finds a person by the id, or by the user principal name.
+	PersonNamed(ctx context.Context, tenant, name string) (auth.Person, error)
+
+	// People returns the people of a user group ("": of the tenant) in the order
+	// of their principals, those after the one given, at most so many.
+	People(ctx context.Context, tenant, group, after string, most int) ([]auth.Person, error)
+
+	// SessionsOf returns the sign-ins of a person that have not ended, the newest
+	// first, at most MaxSessions.
+	SessionsOf(ctx context.Context, tenant, person string) ([]Session, error)
+
+	// UserGroups returns the tenant's user groups in the order of their names.
+	UserGroups(ctx context.Context, tenant string) ([]auth.UserGroup, error)
+	UserGroup(ctx context.Context, tenant, id string) (auth.UserGroup, error)
+
+	// IssuersOf returns the tenant's issuers in the order of their names.
+	IssuersOf(ctx context.Context, tenant string) ([]auth.TrustedIssuer, error)
+
 	// Enrollments returns the tenant's enrolment tokens, without their hashes.
 	Enrollments(ctx context.Context, tenant string) ([]auth.Enrollment, error)
 	AddEnrollment(ctx context.Context, e auth.Enrollment, entry audit.Entry) error
@@ -62,10 +95,10 @@ type Records interface {
 	Tenants(ctx context.Context) ([]auth.Tenant, error)
 	Tenant(ctx context.Context, id string) (auth.Tenant, error)
 
-	// AddTenant makes a tenant with its first application and enrolment token,
+	// AddTenant makes a tenant with its first applications and enrolment token,
 	// begins its log with entries, and records e in the log of the tenant by. A
 	// name that another tenant has is fault.InvalidInput.
-	AddTenant(ctx context.Context, by string, e audit.Entry, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error
+	AddTenant(ctx context.Context, by string, e audit.Entry, tenant auth.Tenant, apps []auth.App, token auth.Enrollment, entries ...audit.Entry) error
 
 	// RevokeTenant records e in the log of the tenant by and in the tenant's own.
 	RevokeTenant(ctx context.Context, by, id string, e audit.Entry) (auth.Tenant, error)
@@ -89,6 +122,7 @@ type Register struct {
 	Records Records
 	Bus     Waker
 	Ring    Ring   // the server's keys
+	Hasher  Hasher // of the passwords of people
 	Home    string // id of the tenant whose administrators make and revoke tenants
 	Now     func() time.Time
 	Logger  *slog.Logger
@@ -133,6 +167,16 @@ func title(what, name string, needed bool) error {
 		return fault.MissingParameter.Errorf(nil, "%s is missing", what)
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxName || strings.ContainsFunc(name, unseen):
 		return fault.InvalidInput.Errorf(nil, "%s has over %d characters, or some that can't be seen", what, MaxName)
+	}
+	return nil
+}
+
+// description refuses what can't be kept and shown as a description. It may have
+// several lines.
+func description(s string) error {
+	shown := strings.NewReplacer("\n", "", "\t", "").Replace(s)
+	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > MaxDescription || strings.ContainsFunc(shown, unseen) {
+		return fault.InvalidInput.Errorf(nil, "description has over %d characters, or some that can't be seen", MaxDescription)
 	}
 	return nil
 }

@@ -97,11 +97,13 @@ func (r *Register) CreateTenant(ctx context.Context, who auth.Caller, read func(
 		Tenant: made.ID, ID: uuid.NewString(), Name: "bootstrap", Roles: slices.Clone(auth.Permissions), Created: made.Created,
 		Secrets: []auth.Secret{{ID: uuid.NewString(), Hash: made.Secret.Hash(), Created: made.Created}},
 	}
+	line := auth.NewCommandLine(made.ID, made.Created)
 	token, clear := enrollment(made.ID, NewEnrollment{}, made.Created)
 	made.EnrollmentToken = clear
-	err = r.Records.AddTenant(ctx, who.Tenant, r.done(who, audit.ActCreateTenant, made.ID, ""), made.Tenant, made.App, token,
+	err = r.Records.AddTenant(ctx, who.Tenant, r.done(who, audit.ActCreateTenant, made.ID, ""), made.Tenant, []auth.App{made.App, line}, token,
 		r.done(who, audit.ActStart, made.ID, ""),
 		r.done(who, audit.ActApp, made.App.ID, strings.Join(made.App.Roles, ",")),
+		r.done(who, audit.ActApp, line.ID, strings.Join(line.Scopes, ",")),
 		r.done(who, audit.ActCreateEnrollment, token.ID, ""))
 	if err != nil {
 		return MadeTenant{}, r.refuse(ctx, who, audit.ActCreateTenant, who.Tenant, err)

@@ -42,7 +42,7 @@ func TestTenantIsMadeWhole(t *testing.T) {
 		}
 		acts = append(acts, leaf.Act)
 	}
-	if diff := cmp.Diff([]audit.Act{audit.ActStart, audit.ActApp, audit.ActCreateEnrollment, audit.ActEnrol}, acts); diff != "" {
+	if diff := cmp.Diff([]audit.Act{audit.ActStart, audit.ActApp, audit.ActApp, audit.ActCreateEnrollment, audit.ActEnrol}, acts); diff != "" {
 		t.Errorf("its log (-want +got):\n%s", diff)
 	}
 	if leaf, n := last(t, st); leaf.Act != audit.ActCreateTenant || leaf.Object != made.ID || n != 2 {

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,7 @@ func TestFiltersAreApart(t *testing.T) {
 			g := in.with(t, home.another, "GET", th.fill(path, url.PathEscape), "")
 			s := g.raw
 			for name, thing := range th {
-				if name != "attempt" {
+				if !slices.Contains(alike, name) {
 					s = strings.ReplaceAll(s, thing, "{"+name+"}")
 				}
 			}

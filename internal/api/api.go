@@ -29,6 +29,7 @@ import (
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/auth"
+	"swab/internal/credential"
 	"swab/internal/device"
 	"swab/internal/keys"
 	"swab/internal/limit"
@@ -65,6 +66,46 @@ type register interface {
 	RemoveSecret(ctx context.Context, who auth.Caller, id, secret string) (auth.App, error)
 	AddCertificate(ctx context.Context, who auth.Caller, id string, read func() (access.NewCertificate, error)) (auth.Certificate, error)
 	RemoveCertificate(ctx context.Context, who auth.Caller, id, certificate string) (auth.App, error)
+
+	// A user is named by the id or the user principal name.
+	Users(ctx context.Context, who auth.Caller, read func() (access.Paging, error)) (access.UserPage, error)
+	User(ctx context.Context, who auth.Caller, name string) (access.User, error)
+	CreateUser(ctx context.Context, who auth.Caller, read func() (access.NewUser, error)) (access.User, *credential.Clear, error)
+	ChangeUser(ctx context.Context, who auth.Caller, name string, read func() (access.UserChange, error)) (access.User, error)
+	DisableUser(ctx context.Context, who auth.Caller, name string) (access.User, error)
+	EnableUser(ctx context.Context, who auth.Caller, name string) (access.User, error)
+	ResetPassword(ctx context.Context, who auth.Caller, name string, read func() (password string, err error)) (access.User, *credential.Clear, error)
+	ResetTOTP(ctx context.Context, who auth.Caller, name string) (access.User, error)
+	Sessions(ctx context.Context, who auth.Caller, name string) ([]access.Session, error)
+	RevokeSessions(ctx context.Context, who auth.Caller, name string) (access.User, error)
+
+	UserGroups(ctx context.Context, who auth.Caller) ([]auth.UserGroup, error)
+	UserGroup(ctx context.Context, who auth.Caller, id string) (auth.UserGroup, error)
+	CreateUserGroup(ctx context.Context, who auth.Caller, read func() (access.NewUserGroup, error)) (auth.UserGroup, error)
+	ChangeUserGroup(ctx context.Context, who auth.Caller, id string, read func() (access.Naming, error)) (auth.UserGroup, error)
+	DeleteUserGroup(ctx context.Context, who auth.Caller, id string) (auth.UserGroup, error)
+	Members(ctx context.Context, who auth.Caller, id string, read func() (access.Paging, error)) (access.UserPage, error)
+	AddMember(ctx context.Context, who auth.Caller, group, user string) (access.User, error)
+	RemoveMember(ctx context.Context, who auth.Caller, group, user string) (access.User, error)
+
+	Roles(ctx context.Context, who auth.Caller) ([]auth.Role, error)
+	Role(ctx context.Context, who auth.Caller, id string) (auth.Role, error)
+	CreateRole(ctx context.Context, who auth.Caller, read func() (access.NewRole, error)) (auth.Role, error)
+	ChangeRole(ctx context.Context, who auth.Caller, id string, read func() (access.RoleChange, error)) (auth.Role, error)
+	DeleteRole(ctx context.Context, who auth.Caller, id string) (auth.Role, error)
+
+	DeviceGroups(ctx context.Context, who auth.Caller) ([]device.Group, error)
+	DeviceGroup(ctx context.Context, who auth.Caller, id string) (device.Group, error)
+	CreateDeviceGroup(ctx context.Context, who auth.Caller, read func() (access.NewDeviceGroup, error)) (device.Group, error)
+	ChangeDeviceGroup(ctx context.Context, who auth.Caller, id string, read func() (access.DeviceGroupChange, error)) (device.Group, error)
+	DeleteDeviceGroup(ctx context.Context, who auth.Caller, id string) (device.Group, error)
+	OrderDeviceGroups(ctx context.Context, who auth.Caller, read func() (ids []int64, err error)) ([]device.Group, error)
+
+	Issuers(ctx context.Context, who auth.Caller) ([]auth.TrustedIssuer, error)
+	Issuer(ctx context.Context, who auth.Caller, id string) (auth.TrustedIssuer, error)
+	CreateIssuer(ctx context.Context, who auth.Caller, read func() (auth.TrustedIssuer, error)) (auth.TrustedIssuer, error)
+	ChangeIssuer(ctx context.Context, who auth.Caller, id string, read func() (access.IssuerChange, error)) (auth.TrustedIssuer, error)
+	RevokeIssuer(ctx context.Context, who auth.Caller, id string) (auth.TrustedIssuer, error)
 
 	Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enrollment, error)
 	CreateEnrollment(ctx context.Context, who auth.Caller, read func() (access.NewEnrollment, error)) (auth.Enrollment, auth.Clear, error)

@@ -12,17 +12,17 @@ import (
 
 // app is an application as administrators see it.
 type app struct {
-	ID           string       `json:"id"` // its client id
-	Name         string       `json:"name"`
-	Roles        []string     `json:"roles"`
-	Created      *string      `json:"created"`
-	Revoked      bool         `json:"revoked"`
-	Secrets      []credential `json:"secrets"`
-	Certificates []credential `json:"certificates"`
+	ID           string          `json:"id"` // its client id
+	Name         string          `json:"name"`
+	Roles        []string        `json:"roles"`
+	Created      *string         `json:"created"`
+	Revoked      bool            `json:"revoked"`
+	Secrets      []appCredential `json:"secrets"`
+	Certificates []appCredential `json:"certificates"`
 }
 
-// credential is a secret or a certificate, without what proves anything.
-type credential struct {
+// appCredential is a secret or a certificate, without what proves anything.
+type appCredential struct {
 	ID      string  `json:"id"`      // of a certificate: the hex SHA-256 of its DER
 	Name    string  `json:"name"`    // what it is for; may be ""
 	Created *string `json:"created"` // null: not known
@@ -37,7 +37,7 @@ type madeApp struct {
 
 // madeSecret is a secret in the one answer that has it.
 type madeSecret struct {
-	credential
+	appCredential
 	ClientSecret string `json:"clientSecret"`
 }
 
@@ -97,7 +97,7 @@ func newSecret(f *form) access.NewSecret {
 }
 
 func (a *API) revokeApp(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAll); err != nil {
 		return reply{}, err
 	}
 	return shown(a.Register.RevokeApp(ctx, c.who, c.id("app")))
@@ -116,7 +116,7 @@ func (a *API) addSecret(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) removeSecret(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAll); err != nil {
 		return reply{}, err
 	}
 	return shown(a.Register.RemoveSecret(ctx, c.who, c.id("app"), c.id("secret")))
@@ -143,7 +143,7 @@ func (a *API) addCertificate(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) removeCertificate(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAll); err != nil {
 		return reply{}, err
 	}
 	return shown(a.Register.RemoveCertificate(ctx, c.who, c.id("app"), c.id("certificate")))
@@ -161,7 +161,7 @@ func shown(changed auth.App, err error) (reply, error) {
 func appOf(of auth.App) app {
 	s := app{
 		ID: of.ID, Name: of.Name, Roles: append([]string{}, of.Roles...), Created: moment(of.Created), Revoked: of.Revoked,
-		Secrets: []credential{}, Certificates: []credential{},
+		Secrets: []appCredential{}, Certificates: []appCredential{},
 	}
 	for _, k := range of.Secrets {
 		s.Secrets = append(s.Secrets, secretOf(k))
@@ -172,10 +172,10 @@ func appOf(of auth.App) app {
 	return s
 }
 
-func secretOf(k auth.Secret) credential {
-	return credential{ID: k.ID, Name: k.Name, Created: moment(k.Created), Expires: moment(k.Expires)}
+func secretOf(k auth.Secret) appCredential {
+	return appCredential{ID: k.ID, Name: k.Name, Created: moment(k.Created), Expires: moment(k.Expires)}
 }
 
-func certificateOf(k auth.Certificate) credential {
-	return credential{ID: k.ID, Name: k.Name, Created: moment(k.Created), Expires: moment(k.Expires)}
+func certificateOf(k auth.Certificate) appCredential {
+	return appCredential{ID: k.ID, Name: k.Name, Created: moment(k.Created), Expires: moment(k.Expires)}
 }

@@ -15,6 +15,7 @@ import (
 	described "swab/api"
 	"swab/api/contract"
 	"swab/internal/action"
+	"swab/internal/auth"
 	"swab/internal/fault"
 	"swab/internal/fleet"
 	"swab/internal/limit"
@@ -143,6 +144,11 @@ const (
 	exampleSecret     = "3c9a52d4-0b71-4e6f-a8d2-9f1e2d3c4b5a"
 	exampleEnrollment = "8b1d4f2a-6c3e-4a59-9f70-2e1d0c9b8a76"
 	exampleTenant     = "6e5d4c3b-2a19-4f08-b7c6-d5e4f3a2b190"
+	exampleUser       = "5c1e8a3d-2f7b-4c96-8d04-a1b2c3d4e5f7"
+	exampleUserGroup  = "4f7c2b1e-9a3d-4e58-b6c0-7d8e9f0a1b2c"
+	exampleRole       = "6d2f9b4e-3a8c-4d07-9e15-b2c3d4e5f6a8"
+	examplePassword   = "k7wm3p-9xdt4h-r2vbq8"
+	exampleIssuer     = "7e30ac5f-4b9d-4e18-8f26-c3d4e5f6a7b9"
 )
 
 // Before an operation's example is sent.
@@ -174,6 +180,18 @@ func (s *story) before(operation string) {
 	case "listTenants":
 		s.pair(exampleMachine, string(s.device.ID))
 	}
+	switch operation {
+	case "listSessions":
+		user := s.real(exampleUser)
+		s.signedIn(s.t, tenantID, user, "")
+		s.signedIn(s.t, tenantID, user, auth.CommandLine)
+	case "disableUser": // who is not the last administrator
+		if g := s.as(s.t, full, "POST", adminPath+"users", `{"principal":"bob@contoso.example","administrator":true}`); g.status != http.StatusCreated {
+			s.t.Fatal(g.raw)
+		}
+	case "deleteUserGroup": // one that nothing names
+		s.pair(exampleUserGroup, s.as(s.t, full, "POST", adminPath+"userGroups", `{"name":"Former responders"}`).text("id"))
+	}
 	if operation == "getAttempt" {
 		id := s.real(exampleAction)
 		s.begin(s.t, id)
@@ -188,7 +206,16 @@ func (s *story) after(operation string, g got) {
 	if operation == "getAttempt" { // the device shall be free again
 		s.as(s.t, full, "POST", "/api/machineactions/"+s.real(exampleAction)+"/cancel", "")
 	}
+	if operation == "deleteUserGroup" {
+		s.pairs = s.pairs[1:]
+	}
 	for _, learnt := range []struct{ operation, property, example string }{
+		{"createUserGroup", "id", exampleUserGroup},
+		{"createUser", "id", exampleUser},
+		{"createUser", "initialPassword", examplePassword},
+		{"resetPassword", "initialPassword", examplePassword},
+		{"createRole", "id", exampleRole},
+		{"createIssuer", "id", exampleIssuer},
 		{"collectInvestigationPackage", "id", exampleAction},
 		{"createApp", "id", exampleApp},
 		{"addSecret", "id", exampleSecret},

@@ -127,7 +127,7 @@ func (a *API) rotateDeviceKey(ctx context.Context, c *call) (reply, error) {
 
 // administer does to a device what takes nothing but its id.
 func (a *API) administer(ctx context.Context, c *call, do func(context.Context, auth.Caller, string) (access.Device, error)) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAccess); err != nil {
 		return reply{}, err
 	}
 	d, err := do(ctx, c.who, c.id("device"))
@@ -145,7 +145,7 @@ type revoked struct {
 }
 
 func (a *API) revokeDevice(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAccess); err != nil {
 		return reply{}, err
 	}
 	d, err := a.Register.RevokeDevice(ctx, c.who, c.id("device"))

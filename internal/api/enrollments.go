@@ -60,16 +60,16 @@ func (a *API) createEnrollment(ctx context.Context, c *call) (reply, error) {
 
 // bare refuses the options of a request that has none, and takes no body: one
 // that is sent is not read. Whoever may not do the thing is told that first, by
-// the core.
-func (c *call) bare() error {
-	if c.who.Need(auth.AdministerAccess) != nil {
+// the core, which asks for the right.
+func (c *call) bare(right auth.Right) error {
+	if c.who.Need(right) != nil {
 		return nil
 	}
 	return c.plain()
 }
 
 func (a *API) revokeEnrollment(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAccess); err != nil {
 		return reply{}, err
 	}
 	e, err := a.Register.RevokeEnrollment(ctx, c.who, c.id("enrollment"))

@@ -87,6 +87,80 @@ func (f *form) count(name string) int {
 	return int(n)
 }
 
+// truth is true or false, false where it is missing or null.
+func (f *form) truth(name string) bool {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return false
+	}
+	said := string(raw)
+	if said != "true" && said != "false" {
+		f.err = bad("%s is neither true nor false", name)
+	}
+	return said == "true"
+}
+
+// numbers is an array of whole numbers, nil where it is missing or null.
+func (f *form) numbers(name string) []int64 {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return nil
+	}
+	var list []int64
+	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		f.err = bad("%s is not an array of whole numbers", name)
+	}
+	return list
+}
+
+// objects is an array of objects with properties of those names, nil where it is
+// missing or null.
+func (f *form) objects(name string, properties ...string) []*form {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return nil
+	}
+	var parts []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &parts) != nil {
+		f.err = bad("%s is not an array of objects", name)
+		return nil
+	}
+	list := make([]*form, len(parts))
+	for i, part := range parts {
+		list[i] = readForm(part, properties)
+	}
+	return list
+}
+
+// table is an object whose values are strings, nil where it is missing or null.
+func (f *form) table(name string) map[string]string {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return nil
+	}
+	var parts map[string]json.RawMessage
+	if raw[0] != '{' || json.Unmarshal(raw, &parts) != nil {
+		f.err = bad("%s is not an object", name)
+		return nil
+	}
+	values := map[string]string{}
+	for key, part := range parts {
+		s, err := text(part)
+		f.wrong(name+", "+clip(key)+",", err)
+		values[key] = s
+	}
+	return values
+}
+
+// wanted is what reads a property makes of it, nil where it is missing or null:
+// what a change leaves as it was.
+func wanted[T any](f *form, name string, read func(string) T) *T {
+	if _, there := f.raw[name]; !there {
+		return nil
+	}
+	return new(read(name))
+}
+
 // time is a moment, zero where it is missing or null.
 func (f *form) time(name string) time.Time {
 	s := f.text(name)

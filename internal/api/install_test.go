@@ -28,6 +28,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/bus"
 	"swab/internal/catalog"
+	"swab/internal/credential"
 	"swab/internal/device"
 	"swab/internal/fleet"
 	"swab/internal/issuer"
@@ -105,6 +106,7 @@ type installation struct {
 	ring    *keys.Ring
 	device  device.Device
 	token   map[string]string // by client id
+	parties int               // tenants that were furnished
 
 	contract *contract.Contract // which every answer is held against
 }
@@ -159,9 +161,10 @@ func install(t testing.TB) *installation {
 	in.contract, err = contract.Read(described.Document())
 	must(err)
 
+	hasher := credential.NewHasher(1)
 	in.denials = auth.NewDenials(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Hasher: hasher, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})

@@ -61,6 +61,40 @@ var matrix = map[string]asked{
 	"POST api/admin/v1/apps/{app}/certificates":                 {body: `{"certificate":"{der}"}`, own: 201},
 	"DELETE api/admin/v1/apps/{app}/certificates/{certificate}": {own: 200},
 	"POST api/admin/v1/apps/{app}/revoke":                       {own: 200},
+	"GET api/admin/v1/users":                                    {own: 200},
+	"POST api/admin/v1/users":                                   {body: `{"principal":"new@contoso.example"}`, own: 201},
+	"GET api/admin/v1/users/{user}":                             {own: 200},
+	"PATCH api/admin/v1/users/{user}":                           {body: `{"name":"x","groups":["{userGroup}"]}`, own: 200},
+	"POST api/admin/v1/users/{user}/disable":                    {own: 200},
+	"POST api/admin/v1/users/{user}/enable":                     {own: 200},
+	"POST api/admin/v1/users/{user}/resetPassword":              {own: 200},
+	"POST api/admin/v1/users/{user}/resetTotp":                  {own: 200},
+	"GET api/admin/v1/users/{user}/sessions":                    {own: 200},
+	"POST api/admin/v1/users/{user}/revokeSessions":             {own: 200},
+	"GET api/admin/v1/userGroups":                               {own: 200},
+	"POST api/admin/v1/userGroups":                              {body: `{"name":"x"}`, own: 201},
+	"GET api/admin/v1/userGroups/{userGroup}":                   {own: 200},
+	"PATCH api/admin/v1/userGroups/{userGroup}":                 {body: `{"description":"x"}`, own: 200},
+	"DELETE api/admin/v1/userGroups/{userGroup}":                {own: 400}, // a role names it
+	"GET api/admin/v1/userGroups/{userGroup}/members":           {own: 200},
+	"PUT api/admin/v1/userGroups/{userGroup}/members/{user}":    {own: 200},
+	"DELETE api/admin/v1/userGroups/{userGroup}/members/{user}": {own: 200},
+	"GET api/admin/v1/roles":                                    {own: 200},
+	"POST api/admin/v1/roles":                                   {body: `{"name":"x","userGroups":["{userGroup}"]}`, own: 201},
+	"GET api/admin/v1/roles/{role}":                             {own: 200},
+	"PATCH api/admin/v1/roles/{role}":                           {body: `{"userGroups":["{userGroup}"]}`, own: 200},
+	"DELETE api/admin/v1/roles/{role}":                          {own: 200},
+	"GET api/admin/v1/deviceGroups":                             {own: 200},
+	"POST api/admin/v1/deviceGroups":                            {body: `{"name":"x","rule":[{"property":"tag","operator":"equals","values":["x"]}],"userGroups":["{userGroup}"]}`, own: 201},
+	"POST api/admin/v1/deviceGroups/order":                      {body: `{"ids":[{deviceGroup}]}`, own: 400}, // there are two by then
+	"GET api/admin/v1/deviceGroups/{deviceGroup}":               {own: 200},
+	"PATCH api/admin/v1/deviceGroups/{deviceGroup}":             {body: `{"userGroups":["{userGroup}"]}`, own: 200},
+	"DELETE api/admin/v1/deviceGroups/{deviceGroup}":            {own: 200},
+	"GET api/admin/v1/issuers":                                  {own: 200},
+	"POST api/admin/v1/issuers":                                 {body: `{"name":"x","url":"https://x.example","audiences":["y"],"groups":{"g":"{userGroup}"}}`, own: 201},
+	"GET api/admin/v1/issuers/{issuer}":                         {own: 200},
+	"PATCH api/admin/v1/issuers/{issuer}":                       {body: `{"groups":{"g":"{userGroup}"}}`, own: 200},
+	"POST api/admin/v1/issuers/{issuer}/revoke":                 {own: 200},
 	"GET api/admin/v1/enrollments":                              {own: 200},
 	"POST api/admin/v1/enrollments":                             {own: 201},
 	"POST api/admin/v1/enrollments/{enrollment}/revoke":         {own: 200},
@@ -110,7 +144,12 @@ var absent = things{
 	"machine": strings.Repeat("0", 40), "device": strings.Repeat("0", 40), "name": "nosuch.corp.example", "action": "01900000-0000-7000-8000-000000000000", "attempt": "1",
 	"app": "00000000-0000-4000-8000-000000000001", "secret": "00000000-0000-4000-8000-000000000002", "certificate": strings.Repeat("0", 64),
 	"enrollment": "00000000-0000-4000-8000-000000000003", "tenant": "00000000-0000-4000-8000-000000000004", "tag": "nosuch",
+	"user": "00000000-0000-4000-8000-000000000005", "principal": "nosuch@corp.example", "userGroup": "00000000-0000-4000-8000-000000000006",
+	"role": "00000000-0000-4000-8000-000000000007", "deviceGroup": "1000000", "issuer": "00000000-0000-4000-8000-000000000008",
 }
+
+// alike are things that may look the same in two tenants: numbers.
+var alike = []string{"attempt", "deviceGroup"}
 
 // party is a tenant with a device, a package, and what administrators make.
 type party struct {
@@ -141,6 +180,18 @@ func (in *installation) furnish(t *testing.T, of another, name string) party {
 	second := ask(201, "POST", adminPath+"apps/"+app.text("id")+"/secrets", "")
 	cert := ask(201, "POST", adminPath+"apps/"+app.text("id")+"/certificates", fmt.Sprintf(`{"certificate":%q}`, base64.StdEncoding.EncodeToString(newCertificate(t))))
 	token := ask(201, "POST", adminPath+"enrollments", `{"name":"token of `+name+`"}`)
+	group := ask(201, "POST", adminPath+"userGroups", `{"name":"group of `+name+`"}`).text("id")
+	person := ask(201, "POST", adminPath+"users", `{"principal":"ann@`+name+`","groups":["`+group+`"]}`)
+	role := ask(201, "POST", adminPath+"roles", `{"name":"role of `+name+`","permissions":["View data"],"userGroups":["`+group+`"]}`)
+	issuer := ask(201, "POST", adminPath+"issuers", `{"name":"issuer of `+name+`","url":"https://sts.`+name+`","audiences":["api://swab"]}`)
+	in.parties++ // each has another number
+	var deviceGroup got
+	for range in.parties {
+		if deviceGroup.raw != "" {
+			ask(200, "DELETE", adminPath+"deviceGroups/"+fmt.Sprint(deviceGroup.json["id"]), "")
+		}
+		deviceGroup = ask(201, "POST", adminPath+"deviceGroups", `{"name":"devices of `+name+`","rule":[{"property":"tag","operator":"equals","values":["tag of `+name+`"]}]}`)
+	}
 	link, err := url.Parse(ask(200, "GET", "/api/machineactions/"+action+"/getPackageUri", "").text("value"))
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +200,7 @@ func (in *installation) furnish(t *testing.T, of another, name string) party {
 	p.things = things{
 		"machine": string(house.device.ID), "device": string(house.device.ID), "name": name, "action": action, "attempt": "1", "app": app.text("id"), "secret": second.text("id"),
 		"certificate": cert.text("id"), "enrollment": token.text("id"), "tenant": of.id, "tag": "tag of " + name,
+		"user": person.text("id"), "principal": person.text("principal"), "userGroup": group, "role": role.text("id"), "deviceGroup": fmt.Sprint(deviceGroup.json["id"]), "issuer": issuer.text("id"),
 	}
 	return p
 }
@@ -161,7 +213,8 @@ func (in *installation) state(t *testing.T, p party) string {
 		t.Fatal(err)
 	}
 	all := fmt.Sprintln(len(entries), "entries")
-	for _, path := range []string{"/api/machines", "/api/machineactions", adminPath + "apps", adminPath + "enrollments", adminPath + "tenants"} {
+	for _, path := range []string{"/api/machines", "/api/machineactions", adminPath + "apps", adminPath + "enrollments", adminPath + "tenants", adminPath + "devices",
+		adminPath + "users", adminPath + "userGroups", adminPath + "roles", adminPath + "deviceGroups", adminPath + "issuers"} {
 		g := in.with(t, p.another, "GET", path, "")
 		if g.status != http.StatusOK {
 			t.Fatalf("GET %s: %d %s", path, g.status, g.raw)
@@ -206,8 +259,8 @@ func TestTenantsAreApartOnEveryRoute(t *testing.T) {
 				continue
 			}
 			in.apart(t, rt, a, home, name, theirs.things[name], absent[name])
-			if name == "machine" { // which goes by its name as well
-				in.apart(t, rt, a, home, name, theirs.things["name"], absent["name"])
+			if also := map[string]string{"machine": "name", "user": "principal"}[name]; also != "" { // it goes by its name as well
+				in.apart(t, rt, a, home, name, theirs.things[also], absent[also])
 			}
 		}
 	}
@@ -282,7 +335,7 @@ func (in *installation) holdsNothingOf(t *testing.T, p party, path string, g got
 		t.Errorf("GET %s: %d %s", path, g.status, g.raw)
 	}
 	for name, thing := range p.things {
-		if name != "attempt" && strings.Contains(g.raw, thing) {
+		if !slices.Contains(alike, name) && strings.Contains(g.raw, thing) {
 			t.Errorf("GET %s shows another tenant's %s: %s", path, name, g.raw)
 		}
 	}

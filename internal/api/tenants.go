@@ -66,7 +66,7 @@ func (a *API) createTenant(ctx context.Context, c *call) (reply, error) {
 }
 
 func (a *API) revokeTenant(ctx context.Context, c *call) (reply, error) {
-	if err := c.bare(); err != nil {
+	if err := c.bare(auth.AdministerAll); err != nil {
 		return reply{}, err
 	}
 	t, err := a.Register.RevokeTenant(ctx, c.who, c.id("tenant"))

@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,18 @@ type App struct {
 	Certificates []Certificate
 	Created      time.Time
 	Revoked      bool // it gets no token any more, and those it has are worth nothing
+}
+
+// CommandLine is the client id of the application by which people sign in from
+// the command line. Every tenant begins with it, and may revoke it.
+const CommandLine = "00000000-0000-4000-8000-0000000000c1"
+
+// NewCommandLine is that application of a new tenant.
+func NewCommandLine(tenant string, now time.Time) App {
+	return App{
+		Tenant: tenant, ID: CommandLine, Name: "Swab command line", Roles: []string{}, Scopes: slices.Clone(Scopes),
+		Redirects: []string{"http://localhost", "http://127.0.0.1"}, Public: true, Created: now,
+	}
 }
 
 // Secret is one of an application's secrets. Secrets that we make are 256 random

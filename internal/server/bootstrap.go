@@ -109,13 +109,15 @@ func (b *Bootstrap) found(ctx context.Context, st *store.Store, tenants []auth.T
 	for _, k := range made {
 		entries = append(entries, entry(audit.ActKey, k.ID, string(k.Purpose)))
 	}
-	entries = append(entries, entry(audit.ActApp, b.ClientID, strings.Join(auth.Permissions, ",")), entry(audit.ActCreateEnrollment, token, ""))
+	line := auth.NewCommandLine(b.TenantID, now)
+	entries = append(entries, entry(audit.ActApp, b.ClientID, strings.Join(auth.Permissions, ",")),
+		entry(audit.ActApp, line.ID, strings.Join(line.Scopes, ",")), entry(audit.ActCreateEnrollment, token, ""))
 	return st.Found(ctx,
 		auth.Tenant{ID: b.TenantID, Name: "default", Created: now},
-		auth.App{
+		[]auth.App{{
 			Tenant: b.TenantID, ID: b.ClientID, Name: "bootstrap", Roles: auth.Permissions, Created: now,
 			Secrets: []auth.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte(b.ClientSecret)), Created: now}},
-		},
+		}, line},
 		auth.Enrollment{Tenant: b.TenantID, ID: token, Hash: sha256.Sum256([]byte(b.EnrollmentToken)), Created: now, Left: -1, Tags: []string{}},
 		entries...)
 }

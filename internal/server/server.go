@@ -25,6 +25,7 @@ import (
 	"swab/internal/api"
 	"swab/internal/auth"
 	"swab/internal/bus"
+	"swab/internal/credential"
 	"swab/internal/device"
 	"swab/internal/evidence"
 	"swab/internal/federation"
@@ -56,6 +57,7 @@ type Server struct {
 	vault     *vault.Vault
 	engine    *action.Engine
 	register  *access.Register
+	hasher    *credential.Hasher // of the passwords of people
 	fleet     *fleet.Fleet
 	bus       *bus.Local
 	waker     atomic.Pointer[bus.Local] // the same, once there is one, for the store
@@ -204,7 +206,8 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	if err != nil {
 		return err
 	}
-	s.register = &access.Register{Records: s.store, Ring: ring, Home: home, Now: s.now, Logger: s.log}
+	s.hasher = credential.NewHasher(0)
+	s.register = &access.Register{Records: s.store, Ring: ring, Hasher: s.hasher, Home: home, Now: s.now, Logger: s.log}
 	s.tokens = auth.NewTokens(s.origin.Bases(), ring, s.store, s.now)
 	s.foreign, err = federation.New(federation.Config{
 		Issuers: s.tokens.Directory.TrustedIssuers, Authorities: s.config.IssuerCA, Now: s.now, Logger: s.log,

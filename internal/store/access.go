@@ -25,22 +25,24 @@ func (s *Store) CreateTenant(ctx context.Context, tenant auth.Tenant, e audit.En
 	return err
 }
 
-// Found makes an installation's first tenant with its first application and
+// Found makes an installation's first tenant with its first applications and
 // enrolment token, and begins its audit log with the entries that say so: all of
 // it or nothing.
-func (s *Store) Found(ctx context.Context, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
+func (s *Store) Found(ctx context.Context, tenant auth.Tenant, apps []auth.App, token auth.Enrollment, entries ...audit.Entry) error {
 	_, err := write(ctx, s, "create the first tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		return struct{}{}, t.found(ctx, tenant, app, token, entries...)
+		return struct{}{}, t.found(ctx, tenant, apps, token, entries...)
 	})
 	return err
 }
 
-func (t *tx) found(ctx context.Context, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
+func (t *tx) found(ctx context.Context, tenant auth.Tenant, apps []auth.App, token auth.Enrollment, entries ...audit.Entry) error {
 	if err := t.createTenant(ctx, tenant, entries...); err != nil {
 		return err
 	}
-	if err := t.createApp(ctx, app); err != nil {
-		return err
+	for _, app := range apps {
+		if err := t.createApp(ctx, app); err != nil {
+			return err
+		}
 	}
 	return t.createEnrollment(ctx, token)
 }

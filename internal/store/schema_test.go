@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // to look into the database beside the store
 
 	"swab/internal/action"
+	"swab/internal/auth"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/test/postgres"
@@ -55,7 +57,10 @@ func TestEveryReleasedSchemaIsBroughtUpToDate(t *testing.T) {
 					if len(before[name]) == 0 {
 						t.Errorf("%s has no rows: nothing of it was tested", name)
 					}
-					if diff := cmp.Diff(before[name], rowsOf(t, db, map[string]string{name: columns})[name]); diff != "" {
+					after := slices.DeleteFunc(rowsOf(t, db, map[string]string{name: columns})[name], func(row string) bool {
+						return name == "apps" && strings.Contains(row, auth.CommandLine) // each tenant gets it
+					})
+					if diff := cmp.Diff(before[name], after); diff != "" {
 						t.Errorf("%s (-before +after):\n%s", name, diff)
 					}
 				}

@@ -15,9 +15,9 @@ var _ access.Records = (*Store)(nil)
 
 // AddTenant makes a tenant as Found does, on behalf of somebody of the tenant
 // by, whose log gets e: all of it or nothing.
-func (s *Store) AddTenant(ctx context.Context, by string, e audit.Entry, tenant auth.Tenant, app auth.App, token auth.Enrollment, entries ...audit.Entry) error {
+func (s *Store) AddTenant(ctx context.Context, by string, e audit.Entry, tenant auth.Tenant, apps []auth.App, token auth.Enrollment, entries ...audit.Entry) error {
 	_, err := write(ctx, s, "create tenant "+tenant.ID, func(ctx context.Context, t *tx) (struct{}, error) {
-		if err := t.found(ctx, tenant, app, token, entries...); err != nil {
+		if err := t.found(ctx, tenant, apps, token, entries...); err != nil {
 			return struct{}{}, err
 		}
 		_, _, err := t.record(ctx, by, e)

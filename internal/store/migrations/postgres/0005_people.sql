@@ -6,6 +6,12 @@ ALTER TABLE apps ADD COLUMN scopes TEXT COLLATE "C" NOT NULL DEFAULT '[]';    --
 ALTER TABLE apps ADD COLUMN redirects TEXT COLLATE "C" NOT NULL DEFAULT '[]'; -- JSON
 ALTER TABLE apps ADD COLUMN public BOOLEAN NOT NULL DEFAULT FALSE;
 
+-- The command line, as each new tenant gets it (auth.NewCommandLine).
+INSERT INTO apps (tenant, id, name, roles, scopes, redirects, public, created, revoked)
+    SELECT id, '00000000-0000-4000-8000-0000000000c1', 'Swab command line', '[]',
+        '["Machine.CollectForensics","Machine.Read","Machine.ReadWrite","Swab.Administer"]',
+        '["http://localhost","http://127.0.0.1"]', TRUE, created, revoked FROM tenants;
+
 CREATE TABLE users (
     tenant    TEXT COLLATE "C" NOT NULL REFERENCES tenants (id),
     id        TEXT COLLATE "C" NOT NULL,
@@ -60,6 +66,7 @@ CREATE TABLE role_groups (
 CREATE INDEX role_groups_of ON role_groups (tenant, user_group);
 
 -- The default group has no row, unless it was given a description.
+ALTER TABLE tenants ADD COLUMN last_device_group BIGINT NOT NULL DEFAULT 0; -- id of the last one that was made: none has it again
 CREATE TABLE device_groups (
     tenant      TEXT COLLATE "C" NOT NULL REFERENCES tenants (id),
     id          BIGINT NOT NULL, -- from 1 on, never used again; 0 is the default group
