@@ -92,6 +92,34 @@ func TestAKeyOutlivesItsAgentAndItsServer(t *testing.T) {
 	}
 }
 
+// A server that was restored from before a device's last key learns it anew, when
+// it is asked for.
+func TestAServerThatLostADevicesKeyLearnsIt(t *testing.T) {
+	in, c, device := install(t)
+	must(t, in.Server.Stop())
+	restore := snapshot(t, in)
+	must(t, in.StartServer(within(t, 30*time.Second)))
+	if _, err := c.RotateDeviceKey(within(t, 30*time.Second), device); err != nil {
+		t.Fatal(err)
+	}
+	last := keys(t, c, device, 2)
+	must(t, in.Server.Stop())
+	restore()
+	must(t, in.StartServer(within(t, 30*time.Second)))
+	must(t, in.Server.Await(within(t, 60*time.Second), "Nobody asked the device for another key"))
+	if d := keys(t, c, device, 1); d.KeyThumbprint == last.KeyThumbprint {
+		t.Fatal("the restored server has the last key")
+	}
+	if _, err := c.RotateDeviceKey(within(t, 30*time.Second), device); err != nil {
+		t.Fatal(err)
+	}
+	must(t, in.Agents["a"].Kill())
+	must(t, in.StartAgent("a")) // which waits no more for its next try
+	if d := keys(t, c, device, 2); d.KeyThumbprint != last.KeyThumbprint {
+		t.Errorf("device = %+v, want the key %s that it had", d, last.KeyThumbprint)
+	}
+}
+
 // A device that was set up again is another one of the same name, until the one
 // that is gone is retired.
 func TestADeviceThatWasSetUpAgainTakesItsName(t *testing.T) {
