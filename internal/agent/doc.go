@@ -26,5 +26,7 @@
 // [Agent.Run] keeps one connection; its reader goroutine does what messages
 // say, one after another. A collection runs beside it as an attempt, which
 // outlives connections: one at a time, each with three goroutines (the package,
-// its upload, its progress). Nothing ticks while the agent is idle.
+// its upload, its progress). Between two connections it puts another key in the
+// place of the device's present one, where the server asked for that (key.go).
+// Nothing ticks while the agent is idle.
 package agent

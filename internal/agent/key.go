@@ -45,7 +45,7 @@ func (a *Agent) wantKey(ctx context.Context) (reasonable bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.cfg.Now()
-	if now.Before(a.keys.notUntil) {
+	if !a.keys.wanted && now.Before(a.keys.notUntil) {
 		a.log.WarnContext(ctx, "refused to make another key: the server asked too soon after the last time", "until", a.keys.notUntil)
 		return false, nil
 	}

@@ -137,7 +137,7 @@ func TestDevicesAreListedByTheirIDs(t *testing.T) {
 	if got, _ := listed("?name=Web-1"); len(got) != 2 {
 		t.Errorf("by a name: %v", got)
 	}
-	for _, query := range []string{"?top=0", "?top=1001", "?top=x", "?after=x", "?nmae=x", "?name=a&name=b", "?$top=1"} {
+	for _, query := range []string{"?top=0", "?top=1001", "?top=x", "?after=x", "?names=x", "?name=a&name=b", "?$top=1"} {
 		if g := in.as(t, full, "GET", adminPath+"devices"+query, ""); g.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", query, g.status, g.raw)
 		}
