@@ -13,7 +13,10 @@ import (
 type App struct {
 	ID           string       `json:"id"` // its client id
 	Name         string       `json:"name"`
-	Roles        []string     `json:"roles"` // what it may do, such as Machine.CollectForensics
+	Roles        []string     `json:"roles"`     // what it may do by itself, such as Machine.CollectForensics
+	Scopes       []string     `json:"scopes"`    // what it may do in the name of users who sign in to it, such as Machine.Read
+	Redirects    []string     `json:"redirects"` // where a sign-in may send its answer
+	Public       bool         `json:"public"`    // it runs where it can keep no secret
 	Created      time.Time    `json:"created"`
 	Revoked      bool         `json:"revoked"`
 	Secrets      []Credential `json:"secrets"`
@@ -31,9 +34,21 @@ type Credential struct {
 
 // AppRequest asks for an application.
 type AppRequest struct {
-	Name   string         `json:"name"`
-	Roles  []string       `json:"roles,omitempty"`
-	Secret *SecretRequest `json:"secret,omitempty"` // nil: it gets no secret yet
+	Name      string         `json:"name"`
+	Roles     []string       `json:"roles,omitempty"`
+	Scopes    []string       `json:"scopes,omitempty"`    // all users consent to them hereby
+	Redirects []string       `json:"redirects,omitempty"` // https, http at the machine itself, or a scheme of the application's own
+	Public    bool           `json:"public,omitempty"`    // it gets no secrets, certificates or roles
+	Secret    *SecretRequest `json:"secret,omitempty"`    // nil: it gets no secret yet
+}
+
+// AppChange is what is to become of an application; nil: as it was.
+type AppChange struct {
+	Name      *string   `json:"name,omitempty"`
+	Roles     *[]string `json:"roles,omitempty"`
+	Scopes    *[]string `json:"scopes,omitempty"`
+	Redirects *[]string `json:"redirects,omitempty"`
+	Public    *bool     `json:"public,omitempty"`
 }
 
 // SecretRequest asks for a secret, which the server makes.
@@ -78,8 +93,16 @@ func (c *Client) CreateApp(ctx context.Context, r AppRequest) (NewApp, error) {
 	return out, err
 }
 
+// ChangeApp changes what an application is called and what it may do; both hold
+// at its next request.
+func (c *Client) ChangeApp(ctx context.Context, id string, change AppChange) (App, error) {
+	var out App
+	err := c.ofApp(ctx, http.MethodPatch, id, "", "", change, &out)
+	return out, err
+}
+
 // RevokeApp makes an application worthless for good, its tokens too. The last
-// one that may administer can't be revoked.
+// one that may administer can't be revoked, unless a user has the built-in role.
 func (c *Client) RevokeApp(ctx context.Context, id string) (App, error) {
 	var out App
 	err := c.ofApp(ctx, http.MethodPost, id, "revoke", "", nil, &out)

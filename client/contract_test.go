@@ -70,6 +70,9 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return second(c.CreateApp(ctx, client.AppRequest{Name: "x", Secret: &client.SecretRequest{}}))
 	},
 	"getApp":    func(ctx context.Context, c *client.Client) error { return second(c.App(ctx, "a")) },
+	"changeApp": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeApp(ctx, "a", client.AppChange{Scopes: &[]string{"Machine.Read"}, Public: new(false)}))
+	},
 	"revokeApp": func(ctx context.Context, c *client.Client) error { return second(c.RevokeApp(ctx, "a")) },
 	"addSecret": func(ctx context.Context, c *client.Client) error {
 		return second(c.AddSecret(ctx, "a", client.SecretRequest{Expires: time.Now()}))

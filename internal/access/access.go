@@ -55,10 +55,9 @@ type Records interface {
 
 	// ChangeApp applies change to an application in one transaction, alone among
 	// the changes of the tenant's applications, and records the entries that it
-	// returns. others are the tenant's other applications that may administer and
-	// are not revoked. An error of change leaves everything as it was, and comes
-	// back as it is.
-	ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others []auth.App) (auth.App, []audit.Entry, error)) (auth.App, error)
+	// returns. others are those that administer besides. An error of change leaves
+	// everything as it was, and comes back as it is.
+	ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others Administrators) (auth.App, []audit.Entry, error)) (auth.App, error)
 
 	// ChangeRoster changes a tenant's people, and who may do what, in one
 	// transaction, alone among the changes of them. An error of change leaves
@@ -110,6 +109,12 @@ type Records interface {
 	devices
 
 	keys.Successions
+}
+
+// Administrators are those who may administer a tenant beside an application.
+type Administrators struct {
+	Apps   []auth.App // that are not revoked
+	People bool       // there is a person who is not disabled and has the built-in role
 }
 
 // Waker says "look again" to whoever holds the device's connection.

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -23,9 +24,21 @@ const (
 
 // NewApp is an application to be made.
 type NewApp struct {
-	Name   string
-	Roles  []string   // among auth.Permissions
-	Secret *NewSecret // its first one; nil: none
+	Name      string
+	Roles     []string   // among auth.Permissions
+	Scopes    []string   // among auth.Scopes: all users consent to them hereby
+	Redirects []string   // see CheckRedirect
+	Public    bool       // it runs where it can keep no secret
+	Secret    *NewSecret // its first one; nil: none
+}
+
+// AppChange is what is to become of an application; nil: as it was.
+type AppChange struct {
+	Name      *string
+	Roles     *[]string
+	Scopes    *[]string
+	Redirects *[]string
+	Public    *bool
 }
 
 // NewSecret is a secret to be made.
@@ -72,39 +85,38 @@ func (r *Register) CreateApp(ctx context.Context, who auth.Caller, read func() (
 		return auth.App{}, nil, err
 	}
 	n, err := read()
+	var app auth.App
+	var first *MadeSecret
 	if err == nil {
-		err = n.check(r.now())
+		app, first, err = n.app(who.Tenant, r.now())
 	}
 	if err != nil {
 		return auth.App{}, nil, r.refuse(ctx, who, audit.ActApp, who.Tenant, err)
 	}
-	app := auth.App{Tenant: who.Tenant, ID: uuid.NewString(), Name: n.Name, Roles: inOrder(n.Roles), Created: r.now()}
-	var first *MadeSecret
-	if n.Secret != nil {
-		made := newSecret(*n.Secret, r.now())
-		first, app.Secrets = &made, []auth.Secret{made.Secret}
-	}
-	if err := r.Records.AddApp(ctx, app, r.done(who, audit.ActApp, app.ID, strings.Join(app.Roles, ","))); err != nil {
+	e := r.changed(who, audit.ActApp, app.ID, appChanges(auth.App{}, app))
+	e.Leaf.Detail = strings.Join(append(slices.Clone(app.Roles), app.Scopes...), ",")
+	if err := r.Records.AddApp(ctx, app, e); err != nil {
 		return auth.App{}, nil, err
 	}
 	r.Logger.InfoContext(ctx, "application made", "app", app.ID, "roles", app.Roles, "caller", who.ID, "correlation", who.Correlation)
 	return app, first, nil
 }
 
-func (n NewApp) check(now time.Time) error {
-	if err := title("name", n.Name, true); err != nil {
-		return err
+// app is the application to be made, with its first secret, nil where none was
+// asked for.
+func (n NewApp) app(tenant string, now time.Time) (app auth.App, first *MadeSecret, err error) {
+	app = auth.App{
+		Tenant: tenant, ID: uuid.NewString(), Name: n.Name, Roles: n.Roles, Scopes: n.Scopes, Redirects: n.Redirects, Public: n.Public, Created: now,
 	}
-	for _, role := range n.Roles {
-		if !slices.Contains(auth.Permissions, role) {
-			return fault.InvalidInput.Errorf(nil, "roles has one that no application can hold: %s; there are %s",
-				audit.Clip(role), strings.Join(auth.Permissions, ", "))
+	if n.Secret != nil {
+		if err := n.Secret.check(now); err != nil {
+			return app, nil, err
 		}
+		first = new(newSecret(*n.Secret, now))
+		app.Secrets = []auth.Secret{first.Secret}
 	}
-	if n.Secret == nil {
-		return nil
-	}
-	return n.Secret.check(now)
+	app, err = checkApp(app)
+	return app, first, err
 }
 
 func (n NewSecret) check(now time.Time) error {
@@ -118,12 +130,12 @@ func (n NewSecret) check(now time.Time) error {
 	return title("the name of the secret", n.Name, false)
 }
 
-// inOrder is a set of roles, each once, in the order of auth.Permissions.
-func inOrder(roles []string) []string {
+// inOrder is a set of some of all, each once, in the order of those.
+func inOrder(all, some []string) []string {
 	set := []string{}
-	for _, p := range auth.Permissions {
-		if slices.Contains(roles, p) {
-			set = append(set, p)
+	for _, one := range all {
+		if slices.Contains(some, one) {
+			set = append(set, one)
 		}
 	}
 	return set
@@ -140,22 +152,55 @@ func newSecret(n NewSecret, now time.Time) MadeSecret {
 
 // RevokeApp makes an application worthless for good: no token any more, and
 // those that are out hold no longer. The last one that may administer and can
-// sign in stays.
+// sign in stays, unless a user has the built-in role.
 func (r *Register) RevokeApp(ctx context.Context, who auth.Caller, id string) (auth.App, error) {
-	return r.change(ctx, who, id, audit.ActRevokeApp, func(app auth.App, others []auth.App) (auth.App, string, error) {
-		if administers(app) && !slices.ContainsFunc(others, r.ableTo) {
-			return app, "", fault.DisallowedOperation.Errorf(nil,
-				"Application %s is the last that may administer this tenant (%s) and can sign in: make another one, with a secret or a certificate, before this one is revoked", app.ID, auth.Administer)
+	return r.change(ctx, who, id, audit.ActRevokeApp, func(app auth.App, others Administrators) (auth.App, note, error) {
+		if administers(app) && !r.left(others) {
+			return app, note{}, fault.DisallowedOperation.Errorf(nil,
+				"Application %s is the last that may administer this tenant (%s) and can sign in, and no user has the role %s: make another one, with a secret or a certificate, before this one is revoked", app.ID, auth.Administer, auth.BuiltIn().Name)
 		}
 		app.Revoked = true
-		return app, "", nil
+		return app, note{}, nil
+	})
+}
+
+// left says whether somebody may administer besides.
+func (r *Register) left(others Administrators) bool {
+	return others.People || slices.ContainsFunc(others.Apps, r.ableTo)
+}
+
+// ChangeApp changes what an application is called and what it may do, by itself
+// and in the name of users; both hold at its next request.
+func (r *Register) ChangeApp(ctx context.Context, who auth.Caller, id string, read func() (AppChange, error)) (auth.App, error) {
+	return r.add(ctx, who, id, audit.ActChangeApp, func() (appChange, error) {
+		n, err := read()
+		if err != nil {
+			return nil, err
+		}
+		return func(app auth.App, others Administrators) (auth.App, note, error) {
+			was := app
+			put(&app.Name, n.Name)
+			put(&app.Roles, n.Roles)
+			put(&app.Scopes, n.Scopes)
+			put(&app.Redirects, n.Redirects)
+			put(&app.Public, n.Public)
+			app, err := checkApp(app)
+			if err != nil {
+				return app, note{}, err
+			}
+			changes := appChanges(was, app)
+			if changes.Empty() {
+				return app, note{}, errUnchanged
+			}
+			return app, note{changes: changes}, r.mayLose(was, app, others)
+		}, nil
 	})
 }
 
 // AddSecret gives an application one more secret.
 func (r *Register) AddSecret(ctx context.Context, who auth.Caller, id string, read func() (NewSecret, error)) (MadeSecret, error) {
 	var made MadeSecret
-	_, err := r.add(ctx, who, id, audit.ActAddSecret, func() (func(auth.App) (auth.App, string, error), error) {
+	_, err := r.add(ctx, who, id, audit.ActAddSecret, func() (appChange, error) {
 		n, err := read()
 		if err == nil {
 			err = n.check(r.now())
@@ -164,12 +209,12 @@ func (r *Register) AddSecret(ctx context.Context, who auth.Caller, id string, re
 			return nil, err
 		}
 		made = newSecret(n, r.now())
-		return func(app auth.App) (auth.App, string, error) {
-			if len(app.Secrets) >= MaxCredentials {
-				return app, "", full(app, "secrets")
+		return func(app auth.App, _ Administrators) (auth.App, note, error) {
+			if err := room(app, len(app.Secrets), "secrets"); err != nil {
+				return app, note{}, err
 			}
 			app.Secrets = append(app.Secrets, made.Secret)
-			return app, made.ID, nil
+			return app, note{detail: made.ID}, nil
 		}, nil
 	})
 	if err != nil {
@@ -182,7 +227,7 @@ func (r *Register) AddSecret(ctx context.Context, who auth.Caller, id string, re
 // application.
 func (r *Register) AddCertificate(ctx context.Context, who auth.Caller, id string, read func() (NewCertificate, error)) (auth.Certificate, error) {
 	var made auth.Certificate
-	_, err := r.add(ctx, who, id, audit.ActAddCertificate, func() (func(auth.App) (auth.App, string, error), error) {
+	_, err := r.add(ctx, who, id, audit.ActAddCertificate, func() (appChange, error) {
 		n, err := read()
 		if err == nil {
 			made, err = n.certificate(r.now())
@@ -190,15 +235,15 @@ func (r *Register) AddCertificate(ctx context.Context, who auth.Caller, id strin
 		if err != nil {
 			return nil, err
 		}
-		return func(app auth.App) (auth.App, string, error) {
-			if len(app.Certificates) >= MaxCredentials {
-				return app, "", full(app, "certificates")
+		return func(app auth.App, _ Administrators) (auth.App, note, error) {
+			if err := room(app, len(app.Certificates), "certificates"); err != nil {
+				return app, note{}, err
 			}
 			if slices.ContainsFunc(app.Certificates, func(c auth.Certificate) bool { return c.ID == made.ID }) {
-				return app, "", fault.InvalidInput.Errorf(nil, "Certificate %s of application %s is registered already", made.ID, app.ID)
+				return app, note{}, fault.InvalidInput.Errorf(nil, "Certificate %s of application %s is registered already", made.ID, app.ID)
 			}
 			app.Certificates = append(app.Certificates, made)
-			return app, made.ID, nil
+			return app, note{detail: made.ID}, nil
 		}, nil
 	})
 	if err != nil {
@@ -207,45 +252,52 @@ func (r *Register) AddCertificate(ctx context.Context, who auth.Caller, id strin
 	return made, nil
 }
 
-func full(app auth.App, what string) error {
-	return fault.InvalidInput.Errorf(nil, "Application %s has %d %s already; remove one that is not used any more", app.ID, MaxCredentials, what)
+// room refuses one credential more where there is none for it.
+func room(app auth.App, n int, what string) error {
+	switch {
+	case app.Public:
+		return fault.BadRequest.Errorf(nil, "Application %s is public: it runs where it can keep no secret, and so has none", app.ID)
+	case n >= MaxCredentials:
+		return fault.InvalidInput.Errorf(nil, "Application %s has %d %s already; remove one that is not used any more", app.ID, MaxCredentials, what)
+	}
+	return nil
 }
 
 // RemoveSecret makes a secret worthless. Tokens that were got by it hold until
 // they expire; revoke the application where that is too long.
 func (r *Register) RemoveSecret(ctx context.Context, who auth.Caller, id, secret string) (auth.App, error) {
-	return r.change(ctx, who, id, audit.ActRemoveSecret, func(app auth.App, others []auth.App) (auth.App, string, error) {
+	return r.change(ctx, who, id, audit.ActRemoveSecret, func(app auth.App, others Administrators) (auth.App, note, error) {
 		kept := slices.DeleteFunc(slices.Clone(app.Secrets), func(s auth.Secret) bool { return s.ID == secret })
 		if len(kept) == len(app.Secrets) {
-			return app, "", fault.NotFound.Errorf(nil, "Secret %s of application %s was not found", audit.Clip(secret), app.ID)
+			return app, note{}, fault.NotFound.Errorf(nil, "Secret %s of application %s was not found", audit.Clip(secret), app.ID)
 		}
 		after := app
 		after.Secrets = kept
-		return after, secret, r.mayLose(app, after, others)
+		return after, note{detail: secret}, r.mayLose(app, after, others)
 	})
 }
 
 // RemoveCertificate makes a certificate worthless, as RemoveSecret does a secret.
 func (r *Register) RemoveCertificate(ctx context.Context, who auth.Caller, id, certificate string) (auth.App, error) {
-	return r.change(ctx, who, id, audit.ActRemoveCertificate, func(app auth.App, others []auth.App) (auth.App, string, error) {
+	return r.change(ctx, who, id, audit.ActRemoveCertificate, func(app auth.App, others Administrators) (auth.App, note, error) {
 		kept := slices.DeleteFunc(slices.Clone(app.Certificates), func(c auth.Certificate) bool { return c.ID == certificate })
 		if len(kept) == len(app.Certificates) {
-			return app, "", fault.NotFound.Errorf(nil, "Certificate %s of application %s was not found", audit.Clip(certificate), app.ID)
+			return app, note{}, fault.NotFound.Errorf(nil, "Certificate %s of application %s was not found", audit.Clip(certificate), app.ID)
 		}
 		after := app
 		after.Certificates = kept
-		return after, certificate, r.mayLose(app, after, others)
+		return after, note{detail: certificate}, r.mayLose(app, after, others)
 	})
 }
 
 // mayLose refuses to take the last valid credential of the last application that
-// may administer.
-func (r *Register) mayLose(before, after auth.App, others []auth.App) error {
-	if !r.ableTo(before) || r.ableTo(after) || slices.ContainsFunc(others, r.ableTo) {
+// may administer, or the permission.
+func (r *Register) mayLose(before, after auth.App, others Administrators) error {
+	if !r.ableTo(before) || r.ableTo(after) || r.left(others) {
 		return nil
 	}
 	return fault.DisallowedOperation.Errorf(nil,
-		"This is the last credential by which anybody may administer this tenant (%s): add another one to application %s before this one is removed", auth.Administer, before.ID)
+		"By this alone anybody may administer this tenant (%s): add another credential to application %s, or make another administrator, before it is taken away", auth.Administer, before.ID)
 }
 
 func administers(app auth.App) bool { return slices.Contains(app.Roles, auth.Administer) }
@@ -267,7 +319,7 @@ func begun(c auth.Certificate, now time.Time) bool {
 
 // add is change for what comes with a body: it is read when the application is
 // known, and refused where the application is revoked.
-func (r *Register) add(ctx context.Context, who auth.Caller, id string, act audit.Act, read func() (func(auth.App) (auth.App, string, error), error)) (auth.App, error) {
+func (r *Register) add(ctx context.Context, who auth.Caller, id string, act audit.Act, read func() (appChange, error)) (auth.App, error) {
 	if _, err := r.known(ctx, who, id, act); err != nil {
 		return auth.App{}, err
 	}
@@ -275,11 +327,11 @@ func (r *Register) add(ctx context.Context, who auth.Caller, id string, act audi
 	if err != nil {
 		return auth.App{}, r.refuse(ctx, who, act, id, err)
 	}
-	return r.change(ctx, who, id, act, func(app auth.App, _ []auth.App) (auth.App, string, error) {
+	return r.change(ctx, who, id, act, func(app auth.App, others Administrators) (auth.App, note, error) {
 		if app.Revoked {
-			return app, "", fault.BadRequest.Errorf(nil, "Application %s is revoked; make a new one", app.ID)
+			return app, note{}, fault.BadRequest.Errorf(nil, "Application %s is revoked; make a new one", app.ID)
 		}
-		return f(app)
+		return f(app, others)
 	})
 }
 
@@ -299,20 +351,33 @@ func (r *Register) known(ctx context.Context, who auth.Caller, id string, act au
 	return app, nil
 }
 
-// change changes an application by f, which returns the application as it is to
-// be and the detail of the entry.
-func (r *Register) change(ctx context.Context, who auth.Caller, id string, act audit.Act, f func(app auth.App, others []auth.App) (auth.App, string, error)) (auth.App, error) {
+// appChange makes of an application what it is to be, and says what stands in
+// the entry.
+type appChange func(app auth.App, others Administrators) (auth.App, note, error)
+
+type note struct {
+	detail  string
+	changes audit.Changes
+}
+
+// change changes an application by f.
+func (r *Register) change(ctx context.Context, who auth.Caller, id string, act audit.Act, f appChange) (auth.App, error) {
 	if _, err := r.known(ctx, who, id, act); err != nil {
 		return auth.App{}, err
 	}
 	changed := false
-	app, err := r.Records.ChangeApp(ctx, who.Tenant, id, func(app auth.App, others []auth.App) (auth.App, []audit.Entry, error) {
+	app, err := r.Records.ChangeApp(ctx, who.Tenant, id, func(app auth.App, others Administrators) (auth.App, []audit.Entry, error) {
 		if act == audit.ActRevokeApp && app.Revoked {
 			return app, nil, nil // a second time is no mistake
 		}
-		app, detail, err := f(app, others)
+		is, n, err := f(app, others)
+		if errors.Is(err, errUnchanged) {
+			return app, nil, nil
+		}
 		changed = err == nil
-		return app, []audit.Entry{r.done(who, act, id, detail)}, err
+		e := r.changed(who, act, id, n.changes)
+		e.Leaf.Detail = n.detail
+		return is, []audit.Entry{e}, err
 	})
 	if err != nil {
 		return auth.App{}, r.refuse(ctx, who, act, id, err)

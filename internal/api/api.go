@@ -61,6 +61,7 @@ type register interface {
 	Apps(ctx context.Context, who auth.Caller) ([]auth.App, error)
 	App(ctx context.Context, who auth.Caller, id string) (auth.App, error)
 	CreateApp(ctx context.Context, who auth.Caller, read func() (access.NewApp, error)) (auth.App, *access.MadeSecret, error)
+	ChangeApp(ctx context.Context, who auth.Caller, id string, read func() (access.AppChange, error)) (auth.App, error)
 	RevokeApp(ctx context.Context, who auth.Caller, id string) (auth.App, error)
 	AddSecret(ctx context.Context, who auth.Caller, id string, read func() (access.NewSecret, error)) (access.MadeSecret, error)
 	RemoveSecret(ctx context.Context, who auth.Caller, id, secret string) (auth.App, error)

@@ -14,7 +14,10 @@ import (
 type app struct {
 	ID           string          `json:"id"` // its client id
 	Name         string          `json:"name"`
-	Roles        []string        `json:"roles"`
+	Roles        []string        `json:"roles"`  // what it may do by itself
+	Scopes       []string        `json:"scopes"` // what it may do in the name of users who sign in to it
+	Redirects    []string        `json:"redirects"`
+	Public       bool            `json:"public"` // it has no secret, and proves each sign-in by PKCE
 	Created      *string         `json:"created"`
 	Revoked      bool            `json:"revoked"`
 	Secrets      []appCredential `json:"secrets"`
@@ -71,8 +74,10 @@ func (a *API) app(ctx context.Context, c *call) (reply, error) {
 // object secret, which may be empty.
 func (a *API) createApp(ctx context.Context, c *call) (reply, error) {
 	made, secret, err := a.Register.CreateApp(ctx, c.who, func() (access.NewApp, error) {
-		f := c.form(false, "name", "roles", "secret")
-		n := access.NewApp{Name: f.text("name"), Roles: f.texts("roles")}
+		f := c.form(false, "name", "roles", "scopes", "redirects", "public", "secret")
+		n := access.NewApp{
+			Name: f.text("name"), Roles: f.texts("roles"), Scopes: f.texts("scopes"), Redirects: f.texts("redirects"), Public: f.truth("public"),
+		}
 		if raw, there := f.raw["secret"]; there && f.err == nil {
 			first := readForm(raw, secretProperties)
 			n.Secret, f.err = new(newSecret(first)), first.err
@@ -94,6 +99,17 @@ var secretProperties = []string{"name", "expires"}
 
 func newSecret(f *form) access.NewSecret {
 	return access.NewSecret{Name: f.text("name"), Expires: f.time("expires")}
+}
+
+func (a *API) changeApp(ctx context.Context, c *call) (reply, error) {
+	return shown(a.Register.ChangeApp(ctx, c.who, c.id("app"), func() (access.AppChange, error) {
+		f := c.form(false, "name", "roles", "scopes", "redirects", "public")
+		n := access.AppChange{
+			Name: wanted(f, "name", f.text), Roles: wanted(f, "roles", f.texts), Scopes: wanted(f, "scopes", f.texts),
+			Redirects: wanted(f, "redirects", f.texts), Public: wanted(f, "public", f.truth),
+		}
+		return n, f.err
+	}))
 }
 
 func (a *API) revokeApp(ctx context.Context, c *call) (reply, error) {
@@ -160,7 +176,8 @@ func shown(changed auth.App, err error) (reply, error) {
 // appOf is an application as the API shows it.
 func appOf(of auth.App) app {
 	s := app{
-		ID: of.ID, Name: of.Name, Roles: append([]string{}, of.Roles...), Created: moment(of.Created), Revoked: of.Revoked,
+		ID: of.ID, Name: of.Name, Roles: append([]string{}, of.Roles...), Scopes: append([]string{}, of.Scopes...),
+		Redirects: append([]string{}, of.Redirects...), Public: of.Public, Created: moment(of.Created), Revoked: of.Revoked,
 		Secrets: []appCredential{}, Certificates: []appCredential{},
 	}
 	for _, k := range of.Secrets {

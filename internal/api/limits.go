@@ -65,6 +65,7 @@ var limits = []limited{
 	{"GET api/admin/v1/apps", "listApps", usual},
 	{"POST api/admin/v1/apps", "createApp", usual},
 	{"GET api/admin/v1/apps/{app}", "getApp", usual},
+	{"PATCH api/admin/v1/apps/{app}", "changeApp", usual},
 	{"POST api/admin/v1/apps/{app}/revoke", "revokeApp", usual},
 	{"POST api/admin/v1/apps/{app}/secrets", "addSecret", usual},
 	{"DELETE api/admin/v1/apps/{app}/secrets/{secret}", "removeSecret", usual},

@@ -56,6 +56,7 @@ var matrix = map[string]asked{
 	"GET api/admin/v1/apps":                                     {own: 200},
 	"POST api/admin/v1/apps":                                    {body: `{"name":"x"}`, own: 201},
 	"GET api/admin/v1/apps/{app}":                               {own: 200},
+	"PATCH api/admin/v1/apps/{app}":                             {body: `{"name":"x"}`, own: 200},
 	"POST api/admin/v1/apps/{app}/secrets":                      {own: 201},
 	"DELETE api/admin/v1/apps/{app}/secrets/{secret}":           {own: 200},
 	"POST api/admin/v1/apps/{app}/certificates":                 {body: `{"certificate":"{der}"}`, own: 201},

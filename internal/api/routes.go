@@ -53,6 +53,7 @@ func (a *API) table() []route {
 		{"GET", "api/admin/v1/apps", false, answer(a.apps)},
 		{"POST", "api/admin/v1/apps", false, answer(a.createApp)},
 		{"GET", "api/admin/v1/apps/{app}", false, answer(a.app)},
+		{"PATCH", "api/admin/v1/apps/{app}", false, answer(a.changeApp)},
 		{"POST", "api/admin/v1/apps/{app}/revoke", false, answer(a.revokeApp)},
 		{"POST", "api/admin/v1/apps/{app}/secrets", false, answer(a.addSecret)},
 		{"DELETE", "api/admin/v1/apps/{app}/secrets/{secret}", false, answer(a.removeSecret)},

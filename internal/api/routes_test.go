@@ -64,6 +64,7 @@ var permissions = []struct{ method, path, required string }{
 	{"GET", "/api/admin/v1/apps", "Swab.Administer"},
 	{"POST", "/api/admin/v1/apps", "Swab.Administer"},
 	{"GET", "/api/admin/v1/apps/x", "Swab.Administer"},
+	{"PATCH", "/api/admin/v1/apps/x", "Swab.Administer"},
 	{"POST", "/api/admin/v1/apps/x/revoke", "Swab.Administer"},
 	{"POST", "/api/admin/v1/apps/x/secrets", "Swab.Administer"},
 	{"DELETE", "/api/admin/v1/apps/x/secrets/y", "Swab.Administer"},

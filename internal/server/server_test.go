@@ -247,7 +247,7 @@ func TestFirstStartIsInTheLog(t *testing.T) {
 		}
 		acts[leaf.Act]++
 	}
-	want := map[audit.Act]int{audit.ActStart: 1, audit.ActKey: 7, audit.ActApp: 2, audit.ActCreateEnrollment: 1, audit.ActRead: 1}
+	want := map[audit.Act]int{audit.ActStart: 1, audit.ActKey: 8, audit.ActApp: 2, audit.ActCreateEnrollment: 1, audit.ActRead: 1}
 	if diff := cmp.Diff(want, acts); diff != "" {
 		t.Errorf("acts in the log (-want +got):\n%s", diff)
 	}

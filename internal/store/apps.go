@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"swab/internal/access"
 	"swab/internal/audit"
 	"swab/internal/auth"
 )
@@ -38,10 +39,9 @@ func appsOf(ctx context.Context, c *conn, query string, args ...any) ([]auth.App
 	return apps, err
 }
 
-// ChangeApp changes an application as access.Records says: whether it is
-// revoked, and which secrets and certificates it has. Its id, name and roles
-// can't change, nor what is in a credential.
-func (s *Store) ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others []auth.App) (auth.App, []audit.Entry, error)) (auth.App, error) {
+// ChangeApp changes an application as access.Records says. Its id can't change,
+// nor what is in a credential.
+func (s *Store) ChangeApp(ctx context.Context, tenant, id string, change func(app auth.App, others access.Administrators) (auth.App, []audit.Entry, error)) (auth.App, error) {
 	return write(ctx, s, "change application "+id, func(ctx context.Context, t *tx) (auth.App, error) {
 		var none auth.App
 		// Where transactions run side by side, two that take one administrator
@@ -53,8 +53,12 @@ func (s *Store) ChangeApp(ctx context.Context, tenant, id string, change func(ap
 		if err != nil {
 			return none, err
 		}
-		others, err := appsOf(ctx, t.conn, selectApps+" AND a.id <> ? AND a.revoked = ? AND a.roles LIKE ?", tenant, id, false, `%"`+auth.Administer+`"%`)
+		var others access.Administrators
+		others.Apps, err = appsOf(ctx, t.conn, selectApps+" AND a.id <> ? AND a.revoked = ? AND a.roles LIKE ?", tenant, id, false, `%"`+auth.Administer+`"%`)
 		if err != nil {
+			return none, err
+		}
+		if others.People, err = administered(ctx, t.conn, tenant); err != nil {
 			return none, err
 		}
 		app, entries, err := change(was, others)
@@ -74,13 +78,13 @@ func (s *Store) ChangeApp(ctx context.Context, tenant, id string, change func(ap
 }
 
 func (t *tx) changeApp(ctx context.Context, was, app auth.App) error {
-	if app.Tenant != was.Tenant || app.ID != was.ID || app.Name != was.Name || !slices.Equal(app.Roles, was.Roles) {
-		return fmt.Errorf("a change of who the application is: %s %q %q, was %s %q %q", app.ID, app.Name, app.Roles, was.ID, was.Name, was.Roles)
+	if app.Tenant != was.Tenant || app.ID != was.ID {
+		return fmt.Errorf("a change of which application it is: %s, was %s", app.ID, was.ID)
 	}
-	if app.Revoked != was.Revoked {
-		if _, err := t.exec(ctx, "UPDATE apps SET revoked = ? WHERE tenant = ? AND id = ?", app.Revoked, was.Tenant, was.ID); err != nil {
-			return err
-		}
+	_, err := t.exec(ctx, "UPDATE apps SET name = ?, roles = ?, scopes = ?, redirects = ?, public = ?, revoked = ? WHERE tenant = ? AND id = ?",
+		app.Name, texts(app.Roles), texts(app.Scopes), texts(app.Redirects), app.Public, app.Revoked, was.Tenant, was.ID)
+	if err != nil {
+		return err
 	}
 	for _, k := range missingFrom(was.Secrets, app.Secrets, sameSecret) {
 		if _, err := t.exec(ctx, "DELETE FROM app_secrets WHERE tenant = ? AND app = ? AND id = ?", was.Tenant, was.ID, k.ID); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"swab/internal/access"
 	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/fault"
@@ -105,7 +106,7 @@ func revisionTells(t *testing.T, s *store.Store) {
 	changed("an action was made", false)
 	change := func(what string, do func(*auth.App)) {
 		t.Helper()
-		_, err := s.ChangeApp(t.Context(), w.tenant, app.ID, func(a auth.App, _ []auth.App) (auth.App, []audit.Entry, error) {
+		_, err := s.ChangeApp(t.Context(), w.tenant, app.ID, func(a auth.App, _ access.Administrators) (auth.App, []audit.Entry, error) {
 			do(&a)
 			return a, nil, nil
 		})
@@ -120,7 +121,7 @@ func revisionTells(t *testing.T, s *store.Store) {
 	change("a certificate was removed", func(a *auth.App) { a.Certificates = nil })
 	change("a secret was removed", func(a *auth.App) { a.Secrets = nil })
 	change("an application was revoked", func(a *auth.App) { a.Revoked = true })
-	_, err := s.ChangeApp(t.Context(), w.tenant, app.ID, func(a auth.App, _ []auth.App) (auth.App, []audit.Entry, error) {
+	_, err := s.ChangeApp(t.Context(), w.tenant, app.ID, func(a auth.App, _ access.Administrators) (auth.App, []audit.Entry, error) {
 		return a, nil, fault.BadRequest.Errorf(nil, "no")
 	})
 	if !errors.Is(err, fault.BadRequest) {
