@@ -11,6 +11,7 @@ import (
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // A person who administers reaches the devices of their groups, and no others are
@@ -124,5 +125,63 @@ func TestADeviceWithAsManyKeysAsThereMayBeIsNotAsked(t *testing.T) {
 	}
 	if diff := cmp.Diff(woken{dev.ID}, *r.Bus.(*woken)); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+}
+
+// The rules of device groups go by the name that people gave, and the device's own
+// word of its name moves it nowhere.
+func TestARenamedDeviceIsInTheGroupOfItsName(t *testing.T) {
+	r, st := newRegister(t)
+	dev := enrol(t, st, tenant, 1)
+	admin := caller(tenant, auth.Administer)
+	group, err := r.CreateDeviceGroup(t.Context(), admin, func() (access.NewDeviceGroup, error) {
+		return access.NewDeviceGroup{Name: "web", Rule: device.Rule{{Property: device.ByName, Operator: device.StartsWith, Values: []string{"web-"}}}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func() (ids []int64) {
+		t.Helper()
+		for _, id := range []int64{device.DefaultGroup, group.ID} {
+			page, err := st.Devices(t.Context(), tenant, device.Reach{Groups: []int64{id}}, odata.All())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Rows) > 0 {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	rename := func(name string) {
+		t.Helper()
+		if _, err := r.RenameDevice(t.Context(), admin, string(dev.ID), func() (string, error) { return name, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(name string) {
+		t.Helper()
+		said := dev
+		said.Facts.Name, said.LastSeen = name, r.Now()
+		if err := st.Seen(t.Context(), tenant, dev.ID, said); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want int64
+	}{
+		{"as it enrolled", func() {}, device.DefaultGroup},
+		{"renamed", func() { rename("web-01.corp.example") }, group.ID},
+		{"renamed, and says another name", func() { says("db-01.corp.example") }, group.ID},
+		{"its name taken back", func() { rename("") }, device.DefaultGroup},
+		{"says a name of the group", func() { says("web-02.corp.example") }, group.ID},
+		{"renamed out of it", func() { rename("db-01.corp.example") }, device.DefaultGroup},
+	} {
+		step.do()
+		if diff := cmp.Diff([]int64{step.want}, in()); diff != "" {
+			t.Errorf("%s: groups (-want +got):\n%s", step.what, diff)
+		}
 	}
 }
