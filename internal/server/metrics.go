@@ -104,6 +104,7 @@ func (m *metrics) watch(g *gateway.Gateway) {
 	counter("swab_device_messages_received_total", "Messages from devices.", func(s gateway.Stats) int64 { return s.Received })
 	counter("swab_device_messages_sent_total", "Messages to devices.", func(s gateway.Stats) int64 { return s.Sent })
 	counter("swab_device_enrolments_total", "Devices enrolled.", func(s gateway.Stats) int64 { return s.Enrolled })
+	counter("swab_device_keys_succeeded_total", "Keys of devices that took the place of another.", func(s gateway.Stats) int64 { return s.Succeeded })
 	counter("swab_device_denied_total", "Requests of devices answered 401.", func(s gateway.Stats) int64 { return s.Denied })
 	counter("swab_device_proofs_replayed_total", "Proofs that had been used before.", func(s gateway.Stats) int64 { return s.Replayed })
 	counter("swab_device_foreign_total", "Messages and uploads for what is not the device's own.", func(s gateway.Stats) int64 { return s.Foreign })
