@@ -17,6 +17,7 @@ import (
 	"swab/internal/catalog"
 	"swab/internal/device"
 	"swab/internal/fault"
+	"swab/internal/odata"
 )
 
 // Devices is where the engine finds devices; *fleet.Fleet satisfies it.
@@ -37,6 +38,17 @@ type Log interface {
 
 	// AuditEntries returns entries from index from on.
 	AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error)
+
+	// AuditSearch returns entries that f selects, newest first, at most top (0: as
+	// many as a page may have), and those after the page that ended with next. A
+	// next that is none is a fault.OData, a search that takes too long
+	// fault.Unavailable.
+	AuditSearch(ctx context.Context, tenant string, f audit.Filter, next string, top int) (odata.Page[audit.Logged], error)
+
+	// AuditEntry returns the entry of a leaf's number, or fault.NotFound, with its
+	// proof under the head it returns, from no head before; the checkpoint is left
+	// to the caller.
+	AuditEntry(ctx context.Context, tenant string, index int64) (audit.Logged, audit.Proof, audit.Head, error)
 }
 
 // Keys signs what the engine states.

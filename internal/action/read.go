@@ -155,11 +155,8 @@ func (e *Engine) ReadLog(ctx context.Context, who auth.Caller, from int64, top i
 	if top == 0 || top > MaxLogPage {
 		top = MaxLogPage
 	}
-	err := e.Records.Record(ctx, who.Tenant, audit.NewEntry(e.now(), audit.Leaf{
-		Act: audit.ActRead, Object: who.Tenant, Result: audit.Done,
-	}, who.Hidden("")))
-	if err != nil {
-		return LogPage{}, fault.Unavailable.Errorf(err, "The reading could not be recorded; ask again later")
+	if err := e.readLog(ctx, who, fmt.Sprint("entries from ", from)); err != nil {
+		return LogPage{}, err
 	}
 	head, err := e.Log.Head(ctx, who.Tenant)
 	if err != nil {

@@ -52,6 +52,8 @@ type operations interface {
 	Refuse(ctx context.Context, who auth.Caller, leaf audit.Leaf, cause error) error
 	Partial(ctx context.Context, who auth.Caller, id action.ID, attempt int) (action.Action, error)
 	ReadLog(ctx context.Context, who auth.Caller, from int64, top int) (action.LogPage, error)
+	Entries(ctx context.Context, who auth.Caller, read func() (action.Search, error)) (odata.Page[audit.Logged], error)
+	Entry(ctx context.Context, who auth.Caller, index func() (int64, error)) (action.LogEntry, error)
 }
 
 // register is what the API asks of the core about who may come in;

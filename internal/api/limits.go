@@ -60,6 +60,8 @@ var limits = []limited{
 	{"POST api/machines/{machine}/startInvestigation", "startInvestigation", usual},
 
 	{"GET api/swab/v1/audit", "readAuditLog", limit.Figures{Minute: 600, Hour: 20_000}},
+	{"GET api/swab/v1/audit/entries", "searchAuditLog", usual},
+	{"GET api/swab/v1/audit/entries/{index}", "getAuditEntry", usual},
 	{"GET api/swab/v1/actions/{action}/attempts/{attempt}", "getAttempt", usual},
 
 	{"GET api/admin/v1/apps", "listApps", usual},

@@ -48,6 +48,8 @@ func (a *API) table() []route {
 		{"GET", "api/exposureScore", false, answer(a.exposureScore)},
 
 		{"GET", "api/swab/v1/audit", false, answer(a.audit)},
+		{"GET", "api/swab/v1/audit/entries", false, answer(a.entries)},
+		{"GET", "api/swab/v1/audit/entries/{index}", false, answer(a.entry)},
 		{"GET", "api/swab/v1/actions/{action}/attempts/{attempt}", false, a.attempt},
 
 		{"GET", "api/admin/v1/apps", false, answer(a.apps)},

@@ -60,6 +60,8 @@ var permissions = []struct{ method, path, required string }{
 	{"POST", "/api/machineactions/x/cancel", "Machine.CollectForensics"},
 	{"GET", "/api/machineactions/x/getPackageUri", "Machine.Read.All,Machine.ReadWrite.All"},
 	{"GET", "/api/swab/v1/audit", "Swab.Administer"},
+	{"GET", "/api/swab/v1/audit/entries", "Swab.Administer"},
+	{"GET", "/api/swab/v1/audit/entries/0", "Swab.Administer"},
 	{"GET", "/api/swab/v1/actions/x/attempts/1", "Swab.Administer"},
 	{"GET", "/api/admin/v1/apps", "Swab.Administer"},
 	{"POST", "/api/admin/v1/apps", "Swab.Administer"},

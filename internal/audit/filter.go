@@ -21,7 +21,7 @@ type Filter struct {
 	Who         string // kind and id of the caller, as in Hidden.Who
 	User        string // name of the person who did it, in whatever case
 	Object      string // as in Leaf.Object
-	Device      string // id of the device concerned
+	Device      string // id of the device concerned or acted on
 	Result      string // Done or Refused
 	Correlation string // id of the request
 }

@@ -158,14 +158,13 @@ func indexedActs(l *leaf, routine bool) *leaf {
 	return l
 }
 
-// devicePred holds of entries that concern a device. Those that its index does
-// not have are of its actions, and found by them.
+// devicePred holds of entries that concern a device or acted on it. Those that its
+// index does not have are of its actions, and found by them.
 func devicePred(id, tenant string) pred {
-	is := column{name: "device"}.leaf(odata.None, "@ = ?", id)
+	object := column{name: "object", indexed: true}
 	own := column{name: "device", indexed: true}.leaf(odata.None, "@ = ? AND "+deviceIndex, id)
-	acted := column{name: "object", indexed: true}.leaf(odata.None,
-		"@ IN (SELECT a.id FROM actions a WHERE a.tenant = ? AND a.device = ?)", tenant, id)
-	return join(false, []pred{is, join(true, []pred{own, acted})})
+	acted := object.leaf(odata.None, "@ IN (SELECT a.id FROM actions a WHERE a.tenant = ? AND a.device = ?)", tenant, id)
+	return join(true, []pred{own, acted, object.leaf(odata.None, "@ = ?", id)})
 }
 
 // lower is s with the letters of ASCII in lower case, as both databases do it.
