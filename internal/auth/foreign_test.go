@@ -220,6 +220,12 @@ func TestTokensOfOtherIssuersNameWhoTheyNameThere(t *testing.T) {
 			user(keycloakID, "soar", objectID, "service-account-soar", nobody)},
 		{"Keycloak, another client's service account", a.keycloak(m{"client_id": "other", "preferred_username": "service-account-other"}),
 			user(keycloakID, "soar", objectID, "service-account-other", nobody)},
+		{"an issuer that names the client in people's tokens, too", a.keycloak(m{"client_id": "soar", "preferred_username": "ann"}),
+			user(keycloakID, "soar", objectID, "ann", nobody)},
+		{"Keycloak, nobody's name and no scopes", a.keycloak(m{"scope": nil}), user(keycloakID, "soar", objectID, objectID, nobody)},
+		{"a session, and the application's own subject", a.keycloak(m{"scope": nil, "sid": "s", "sub": "soar"}), user(keycloakID, "soar", "soar", "soar", nobody)},
+		{"scopes, and the application's own subject", a.keycloak(m{"scope": Read, "sub": "soar"}), user(keycloakID, "soar", "soar", "soar", nobody, Read)},
+		{"scopes, and idtyp app", a.entra2(m{"idtyp": "app", "scp": Read}), user(entraV2ID, clientID, objectID, objectID, nobody, Read)},
 		{"scopes in full", a.entra2(m{"sub": "pairwise", "upn": "ann", "scp": []string{"api://swab/Machine.Read", "https://swab.example/Machine.CollectForensics", "https://graph.example/Mail.Read", "/Machine.Read"}}),
 			user(entraV2ID, clientID, objectID, "ann", nobody, Read, CollectForensics)},
 		{"RFC 9068, application", a.keycloak(m{"typ": nil, "scope": nil, "azp": nil, "client_id": "soar", "sub": "soar"}),
@@ -282,6 +288,17 @@ func TestClaimsHaveTheNamesThatTheRecordGivesThem(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, who); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	before := strings.Count(a.log.String(), "too many")
+	again := a.sign(t, a.keycloak(m{"preferred_username": "ann", "hasgroups": true}), nil)
+	for _, c := range []Claims{{}, {Groups: "teams"}, {Groups: "teams"}} {
+		a.store.change(func() { a.store.issuers[2].Claims = c })
+		if _, err := a.tokens.Validate(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(a.log.String(), "too many") - before; n != 2 {
+		t.Errorf("a known token was read %d times by two records, want once by each", n)
 	}
 	if who = names(Claims{}); who.ID != keycloakID+"/"+objectID || who.Name != "ann" || len(who.Scopes) != 0 {
 		t.Errorf("by the usual names again: %+v", who)
@@ -558,6 +575,26 @@ func mustGrant(t *testing.T, f *fixture) string {
 	return issued.Token
 }
 
+func FuzzValidateForeign(f *testing.F) {
+	a := newAbroad(f)
+	good, ec := a.sign(f, a.entra1(m{"roles": []string{ReadAll}}), nil), seal(f, jose.ES256, a.ec, "ec", a.entra1(nil), nil)
+	f.Add(good)
+	f.Add(ec)
+	f.Add(good[:len(good)-1])
+	f.Add(a.issue(f))
+	f.Add("e30.e30.")
+	ours := a.issue(f)
+	f.Fuzz(func(t *testing.T, token string) {
+		who, err := a.tokens.Validate(t.Context(), token)
+		if err == nil && !same(token, good) && !same(token, ec) && !same(token, ours) {
+			t.Errorf("%q is taken for a token of %s", token, who.ID)
+		}
+		if err != nil && !errors.Is(err, fault.Unauthorized) {
+			t.Errorf("%q: %v, want Unauthorized", token, err)
+		}
+	})
+}
+
 func FuzzStatement(f *testing.F) {
 	a := newAbroad(f)
 	for _, seed := range []map[string]any{
@@ -624,4 +661,14 @@ func BenchmarkValidateForeign(b *testing.B) {
 			}
 		})
 	}
+	own := a.issue(b)
+	b.Run("own, cold", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			a.tokens.known = newCache(1)
+			if _, err := a.tokens.Validate(b.Context(), own); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

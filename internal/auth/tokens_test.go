@@ -231,6 +231,22 @@ func TestResourcesByWhichClientsKnowTheAPI(t *testing.T) {
 	}
 }
 
+// same says whether two texts are one token. The last digit of base64 may have
+// bits that mean nothing, and decoders pass over line breaks.
+func same(a, b string) bool {
+	decoded := func(token string) (parts [3]string) {
+		for i, part := range strings.SplitN(token, ".", 3) {
+			text, err := base64.RawURLEncoding.DecodeString(part)
+			parts[i] = string(text)
+			if err != nil {
+				parts[i] = "not base64: " + part
+			}
+		}
+		return parts
+	}
+	return decoded(a) == decoded(b)
+}
+
 func FuzzValidate(f *testing.F) {
 	fix := newFixture(f)
 	good := fix.issue(f)
@@ -240,7 +256,7 @@ func FuzzValidate(f *testing.F) {
 	f.Add(`{"payload":"","signatures":[]}`)
 	f.Fuzz(func(t *testing.T, token string) {
 		who, err := fix.tokens.Validate(t.Context(), token)
-		if err == nil && token != good {
+		if err == nil && !same(token, good) {
 			t.Errorf("%q is taken for a token of %s", token, who.ID)
 		}
 		if err != nil && !errors.Is(err, fault.Unauthorized) {

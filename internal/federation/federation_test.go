@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -325,6 +326,15 @@ func TestOnlyTheConfiguredIssuerIsAsked(t *testing.T) {
 	}
 }
 
+// TestMain gives every test an environment with a proxy that is not there: what
+// is not on loopback would be asked of it.
+func TestMain(m *testing.M) {
+	if err := os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
+
 func TestANameIsJudgedByWhatItMeansWhenItIsConnectedTo(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -339,8 +349,6 @@ func TestANameIsJudgedByWhatItMeansWhenItIsConnectedTo(t *testing.T) {
 		{"one that then means an internal address", []string{"127.0.0.1", "10.0.0.1"}, []string{"127.0.0.0/8"}, "10.0.0.1 is not a public address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// A proxy of the environment would be asked for all of them.
-			t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 			f := newForeign(t)
 			k, _ := newKeys(t, f, newClock())
 			k.resolver = names(t, func(n int) netip.Addr { return netip.MustParseAddr(c.answers[min(n, len(c.answers)-1)]) })
@@ -386,10 +394,14 @@ func TestServersOfIssuersProveWhoTheyAre(t *testing.T) {
 	if _, _, err := k.Key(t.Context(), f.record(), "first"); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
-	old := newForeign(t)
-	old.TLS.MaxVersion = tls.VersionTLS11
-	k, _ = newKeys(t, old, newClock())
-	if _, _, err := k.Key(t.Context(), old.record(), "first"); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "version") {
+	old := httptest.NewUnstartedServer(f.Config.Handler)
+	old.Config.ErrorLog, old.TLS = f.Config.ErrorLog, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // it is to be refused
+	old.StartTLS()
+	defer old.Close()
+	k, _ = newKeys(t, f, newClock())
+	issuer := f.record()
+	issuer.URL = old.URL + "/realms/x"
+	if _, _, err := k.Key(t.Context(), issuer, "first"); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "version") {
 		t.Errorf("TLS 1.1: %v", err)
 	}
 	empty := filepath.Join(t.TempDir(), "empty.pem")
