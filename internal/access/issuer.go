@@ -111,15 +111,26 @@ func (r *Register) CreateIssuer(ctx context.Context, who auth.Caller, read func(
 }
 
 // fits refuses an issuer that is the same as another, or that maps a group to one
-// that is not there.
+// that is not there. One of another tenant is the same, too: what a token is good
+// for follows from its issuer and audience alone, and nobody may draw the people
+// of others into a tenant of theirs.
 func (a *amendment) fits(ctx context.Context, i auth.TrustedIssuer, live []auth.TrustedIssuer) error {
+	same := func(other auth.TrustedIssuer) bool {
+		return other.URL == i.URL && slices.ContainsFunc(i.Audiences, func(one string) bool { return slices.Contains(other.Audiences, one) })
+	}
 	for _, other := range live {
-		shared := slices.ContainsFunc(i.Audiences, func(one string) bool { return slices.Contains(other.Audiences, one) })
-		if other.ID != i.ID && other.URL == i.URL && shared {
+		if other.ID != i.ID && same(other) {
 			return fault.InvalidInput.Errorf(nil, "Issuer %s has this url and one of these audiences already", other.ID)
 		}
 	}
-	_, err := a.groups(ctx, slices.Collect(maps.Values(i.Groups)), MaxMapped)
+	elsewhere, err := a.IssuersElsewhere(ctx, i.URL)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(elsewhere, same) {
+		return fault.InvalidInput.Errorf(nil, "Another tenant of this installation trusts this url for one of these audiences; let the issuer make tokens for an audience of your own")
+	}
+	_, err = a.groups(ctx, slices.Collect(maps.Values(i.Groups)), MaxMapped)
 	return err
 }
 

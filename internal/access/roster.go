@@ -58,6 +58,10 @@ type Roster interface {
 	SetDeviceGroups(ctx context.Context, groups []device.Group) error
 
 	Issuers(ctx context.Context) ([]auth.TrustedIssuer, error)
+
+	// IssuersElsewhere are those of a URL that other tenants trust, without what is
+	// revoked.
+	IssuersElsewhere(ctx context.Context, url string) ([]auth.TrustedIssuer, error)
 	AddIssuer(ctx context.Context, i auth.TrustedIssuer) error
 	ChangeIssuer(ctx context.Context, i auth.TrustedIssuer) error
 

@@ -388,6 +388,11 @@ func (r *roster) Issuers(ctx context.Context) ([]auth.TrustedIssuer, error) {
 	return issuersOf(ctx, r.conn, r.tenant)
 }
 
+func (r *roster) IssuersElsewhere(ctx context.Context, url string) ([]auth.TrustedIssuer, error) {
+	return all(ctx, r.conn, scanIssuer, selectIssuers+` WHERE url = ? AND tenant <> ? AND revoked = ?
+		AND tenant IN (SELECT id FROM tenants WHERE revoked = ?) ORDER BY created, id`, url, r.tenant, false, false)
+}
+
 func (r *roster) AddIssuer(ctx context.Context, i auth.TrustedIssuer) error {
 	_, err := r.exec(ctx, `INSERT INTO trusted_issuers (tenant, id, name, url, keys, audiences, claims, groups, roles, networks, created, revoked)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
