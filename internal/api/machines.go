@@ -31,7 +31,7 @@ type machine struct {
 	OSBuild          *int64      `json:"osBuild"`
 	HealthStatus     string      `json:"healthStatus"`
 	DeviceValue      string      `json:"deviceValue"`
-	GroupID          int         `json:"rbacGroupId"` // 0: in no device group
+	GroupID          int64       `json:"rbacGroupId"` // 0: in no device group
 	GroupName        *string     `json:"rbacGroupName"`
 	RiskScore        *string     `json:"riskScore"`
 	ExposureLevel    *string     `json:"exposureLevel"`
@@ -90,6 +90,9 @@ func machineOf(d device.Device, now time.Time) machine {
 	}
 	if d.Retired {
 		m.Excluded, m.ExclusionReason = true, given("Retired")
+	}
+	if d.Group != nil && d.Group.ID != device.DefaultGroup {
+		m.GroupID, m.GroupName = d.Group.ID, &d.Group.Name
 	}
 	if d.Facts.Build != 0 {
 		m.OSBuild = &d.Facts.Build

@@ -135,6 +135,7 @@ type Device struct {
 	Revoked    bool   // shut out for good
 	Retired    bool   // expected to be gone, until it is restored
 	Twin       bool   // another device that is not revoked has its name; told where devices are found by name alone
+	Group      *Group // the device group that it is in, by the rules as they were when it was looked up; nil: nobody looked
 }
 
 // Beat is a sign of life of a device.

@@ -109,7 +109,7 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, righ
 		return nil, f.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActUpdateDevice, Object: object}, "", err)
 	}
 	f.Logger.InfoContext(ctx, "machines changed", "count", len(changed), "caller", who.ID, "correlation", who.Correlation)
-	return changed, nil
+	return f.grouped(ctx, who, changed)
 }
 
 // apply is d as the change wants it, with the entry that says so: what was said

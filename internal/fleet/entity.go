@@ -48,8 +48,14 @@ var Entity = odata.Entity{Name: "machines", Properties: []odata.Property{
 // Onboarded is the onboarding status of every enrolled device.
 const Onboarded = "Onboarded"
 
-// NoGroup is the id of the group of devices that are in none.
-const NoGroup = 0
+// GroupName is the name of a device group as it is shown and filtered by: nil for
+// the default one, whose devices are in no other.
+func GroupName(g device.Group) any {
+	if g.ID == device.DefaultGroup {
+		return nil
+	}
+	return g.Name
+}
 
 // Property is the value by which a device is filtered, as odata.Match wants it.
 func Property(d device.Device, p *odata.Property, now time.Time) any {
@@ -77,9 +83,9 @@ func Property(d device.Device, p *odata.Property, now time.Time) any {
 	case "deviceValue":
 		return d.Value
 	case "rbacGroupId":
-		return int64(NoGroup)
+		return group(d).ID
 	case "rbacGroupName":
-		return nil
+		return GroupName(group(d))
 	case "riskScore":
 		return odata.Given(d.Risk)
 	case "exposureLevel":
@@ -92,4 +98,12 @@ func Property(d device.Device, p *odata.Property, now time.Time) any {
 		return Onboarded
 	}
 	panic("fleet: nothing is known of the property " + p.Name)
+}
+
+// group is the device group that a device was found to be in.
+func group(d device.Device) device.Group {
+	if d.Group == nil {
+		return device.Group{ID: device.DefaultGroup, Name: device.DefaultGroupName}
+	}
+	return *d.Group
 }

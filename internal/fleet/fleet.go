@@ -79,7 +79,15 @@ func (f *Fleet) Get(ctx context.Context, who auth.Caller, name string) (device.D
 	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadMachines); err != nil {
 		return device.Device{}, err
 	}
-	return f.Find(ctx, who, name)
+	found, err := f.Find(ctx, who, name)
+	if err != nil {
+		return device.Device{}, err
+	}
+	grouped, err := f.grouped(ctx, who, []device.Device{found})
+	if err != nil {
+		return device.Device{}, err
+	}
+	return grouped[0], nil
 }
 
 // List returns the tenant's devices that a query selects, the newest first where
@@ -93,7 +101,11 @@ func (f *Fleet) List(ctx context.Context, who auth.Caller, read func() (odata.Qu
 	if err != nil {
 		return odata.Page[device.Device]{}, err
 	}
-	return f.Records.Devices(ctx, who.Tenant, who.Reach(), q)
+	page, err := f.Records.Devices(ctx, who.Tenant, who.Reach(), q)
+	if err == nil {
+		page.Rows, err = f.grouped(ctx, who, page.Rows)
+	}
+	return page, err
 }
 
 // ByAddress returns the devices that told of an address within 15 minutes of a
@@ -110,7 +122,11 @@ func (f *Fleet) ByAddress(ctx context.Context, who auth.Caller, what func() (net
 	if f.Now().Sub(at) > Remembered {
 		return nil, fault.BadRequest.Errorf(nil, "The timestamp lies over 30 days back; ask for one within the last 30 days")
 	}
-	return f.Records.DevicesAt(ctx, who.Tenant, who.Reach(), address.Unmap().WithZone(""), at.Add(-Around), at.Add(Around), MaxFound)
+	found, err := f.Records.DevicesAt(ctx, who.Tenant, who.Reach(), address.Unmap().WithZone(""), at.Add(-Around), at.Add(Around), MaxFound)
+	if err != nil {
+		return nil, err
+	}
+	return f.grouped(ctx, who, found)
 }
 
 // ByTag returns the devices that have a tag, or one that begins with it. what
@@ -123,7 +139,11 @@ func (f *Fleet) ByTag(ctx context.Context, who auth.Caller, what func() (tag str
 	if err != nil {
 		return nil, err
 	}
-	return f.Records.DevicesTagged(ctx, who.Tenant, who.Reach(), tag, begins, MaxFound)
+	found, err := f.Records.DevicesTagged(ctx, who.Tenant, who.Reach(), tag, begins, MaxFound)
+	if err != nil {
+		return nil, err
+	}
+	return f.grouped(ctx, who, found)
 }
 
 // Find returns the device within a caller's reach that a name means. It asks for
@@ -161,6 +181,23 @@ func (f *Fleet) within(ctx context.Context, who auth.Caller, found []device.Devi
 		return nil, err
 	}
 	return slices.DeleteFunc(found, func(d device.Device) bool { return !reach.Has(groups.Of(d).ID) }), nil
+}
+
+// grouped are devices with the groups that they are in, by the rules as they are
+// now.
+func (f *Fleet) grouped(ctx context.Context, who auth.Caller, found []device.Device) ([]device.Device, error) {
+	if len(found) == 0 {
+		return found, nil
+	}
+	groups, err := f.Groups.Groups(ctx, who.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range found {
+		in := groups.Of(d)
+		found[i].Group = &in
+	}
+	return found, nil
 }
 
 func absent(name string) error {

@@ -52,6 +52,32 @@ func Match(e Expr, get func(*Property) any) bool {
 	panic("odata: a condition of no known kind")
 }
 
+// Asks says whether a condition asks for a property that which holds of.
+func Asks(e Expr, which func(*Property) bool) bool {
+	among := func(terms []Expr) bool {
+		return slices.ContainsFunc(terms, func(t Expr) bool { return Asks(t, which) })
+	}
+	switch e := e.(type) {
+	case nil:
+		return false
+	case *And:
+		return among(e.Terms)
+	case *Or:
+		return among(e.Terms)
+	case *Not:
+		return Asks(e.Term, which)
+	case *Compare:
+		return which(e.Operand.Property)
+	case *In:
+		return which(e.Operand.Property)
+	case *Text:
+		return which(e.Operand.Property)
+	case *Any:
+		return which(e.Property)
+	}
+	panic("odata: a condition of no known kind")
+}
+
 // of are an operand's values: one, but for a text that is known by several.
 func (o Operand) of(get func(*Property) any) []any {
 	v := get(o.Property)

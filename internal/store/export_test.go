@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"runtime"
+	"strings"
+
+	"swab/internal/device"
 )
 
 // Exec runs a statement as a call of its own.
@@ -60,3 +63,31 @@ func Unmarked(s string) string { return unmarked(s) }
 
 // Numbered puts a query into the words of a dialect with numbered parameters.
 func Numbered(query string) string { return numbered(query) }
+
+// SetGroups puts device groups in the place of those that a tenant has.
+func SetGroups(ctx context.Context, s *Store, tenant string, groups []device.Group) error {
+	_, err := write(ctx, s, "set device groups", func(ctx context.Context, t *tx) (struct{}, error) {
+		if _, err := t.exec(ctx, "DELETE FROM device_groups WHERE tenant = ?", tenant); err != nil {
+			return struct{}{}, err
+		}
+		for _, g := range groups {
+			if _, err := t.exec(ctx, "INSERT INTO device_groups (tenant, id, name, folded, description, rank, rule) VALUES (?, ?, ?, ?, '', ?, ?)",
+				tenant, g.ID, g.Name, strings.ToLower(g.Name), g.Rank, text(g.Rule.Fold())); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, t.regrouped(ctx, tenant)
+	})
+	return err
+}
+
+// Bring puts some devices into their groups, as Settle does in one of its
+// transactions.
+func Bring(ctx context.Context, s *Store, tenant string, ids []device.ID) error {
+	g, err := s.unsettledOf(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.bring(ctx, tenant, g.now.generation, ids)
+	return err
+}

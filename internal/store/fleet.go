@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -42,34 +43,40 @@ func (s *Store) DevicesTagged(ctx context.Context, tenant string, reach device.R
 func (s *Store) devicesAmong(ctx context.Context, what, tenant string, reach device.Reach, among *query, top int) ([]device.Device, error) {
 	return read(ctx, s, what, func(ctx context.Context, c *conn) ([]device.Device, error) {
 		most := limit(top, MaxDevices)
-		sql := "SELECT " + deviceColumns + " FROM devices WHERE tenant = ? AND id IN (" + among.String() + ")"
-		args := append([]any{tenant}, among.args...)
+		q := new(query).add("SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id IN ("+among.String()+")", tenant)
+		q.args = append(q.args, among.args...)
 		const order = " ORDER BY first_seen DESC, id DESC LIMIT ?"
-		found, err := all(ctx, c, scanDevice, sql+order, append(args, most)...)
-		if err != nil || reach.All {
-			return found, err
+		if reach.All {
+			q.add(order, most)
+			return all(ctx, c, scanDevice, q.String(), q.args...)
 		}
-		groups, err := deviceGroupsOf(ctx, c, tenant)
+		now, err := standingOf(ctx, c, &s.groups, tenant, "")
 		if err != nil {
 			return nil, err
 		}
-		j := judge[device.Device]{device.NewGroups(groups), reach, groupsOfDevices}
-		kept := []device.Device{}
-		for {
-			more := len(found) == most
-			var last device.Device
-			if more {
-				last = found[most-1]
-			}
-			if found, err = j.keep(ctx, c, tenant, found); err != nil {
-				return nil, err
-			}
-			if kept = append(kept, found...); !more || len(kept) >= most {
-				return kept[:min(most, len(kept))], nil
-			}
-			found, err = all(ctx, c, scanDevice, sql+" AND (first_seen, id) < (?, ?)"+order, append(args, ticks(last.FirstSeen), last.ID, most)...)
+		if now.settled {
+			q.add(" AND ")
+			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
+			rows, err := c.once(ctx, q.add(order, most).String(), q.args)
 			if err != nil {
 				return nil, err
+			}
+			return collect(rows, scanDevice)
+		}
+		kept := []device.Device{}
+		for last := []any{int64(math.MaxInt64), ""}; ; {
+			found, err := all(ctx, c, scanDevice, q.String()+" AND (first_seen, id) < (?, ?)"+order, slices.Concat(q.args, last, []any{most})...)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range found {
+				if reach.Has(now.groups.Of(d).ID) && len(kept) < most {
+					kept = append(kept, d)
+				}
+				last = []any{ticks(d.FirstSeen), d.ID}
+			}
+			if len(found) < most || len(kept) == most {
+				return kept, nil
 			}
 		}
 	})

@@ -27,7 +27,8 @@ import (
 // standing is how a tenant's devices stand in their groups.
 type standing struct {
 	generation int64
-	settled    bool // every device stands in its group
+	settled    bool    // every device stands in its group
+	changed    []int64 // ids of the groups that changed since the settled generation
 	groups     *device.Groups
 }
 
@@ -64,10 +65,10 @@ func (m *compiled) put(tenant string, generation int64, groups *device.Groups) {
 func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock string) (standing, error) {
 	s, err := one(ctx, c, func(r row) (s standing, err error) {
 		var settled int64
-		err = r.Scan(&s.generation, &settled)
+		err = r.Scan(&s.generation, &settled, fromText{&s.changed})
 		s.settled = settled == s.generation
 		return s, err
-	}, "SELECT generation, settled FROM groupings WHERE tenant = ?"+lock, tenant)
+	}, "SELECT generation, settled, changed FROM groupings WHERE tenant = ?"+lock, tenant)
 	if err != nil {
 		return s, fmt.Errorf("how devices stand in their groups: %w", err)
 	}

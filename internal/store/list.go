@@ -36,13 +36,22 @@ type listing[T any] struct {
 	own   []key[T] // its own order, for which it has indexes; the id comes last
 	sort  map[string]key[T]
 
+	// columns are where properties are kept, or what they are made of at a moment,
+	// where there are these device groups; nil where no property of a group is
+	// asked for, which ofGroup tells.
+	columns func(now time.Time, groups []device.Group) map[string]column
+	ofGroup func(*odata.Property) bool
+
 	// The query of rows: what is selected, and from what beside page, which has
 	// their tenants and ids. The table is called x in it.
 	selected, beside string
 	scan             func(row) (T, error)
 
-	// groups are the device groups that rows are in, by the rules of g.
-	groups func(ctx context.Context, c *conn, tenant string, g *device.Groups, rows []T) ([]device.Group, error)
+	// grouped is the table of which device group each row is in. groups are those
+	// that rows are in by the rules of g, and property is what a row of a group has.
+	grouped  string
+	groups   func(ctx context.Context, c *conn, tenant string, g *device.Groups, rows []T) ([]device.Group, error)
+	property func(row T, in device.Group, p *odata.Property, now time.Time) any
 }
 
 // key is a column that a list is sorted by.
@@ -53,42 +62,56 @@ type key[T any] struct {
 	of      func(T) any // what a row has in it: an int64 or a string
 }
 
-// list answers a query of a tenant's rows within reach.
-func list[T any](ctx context.Context, s *Store, what string, l *listing[T], columns map[string]column, tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
-	return selected(ctx, s, what, l, compile(q.Filter, columns), tenant, reach, q, s.lists.page)
+// list answers a query of a tenant's rows within reach: read off where devices
+// stand in their groups, or judged by the rules while they are put there.
+func list[T any](ctx context.Context, s *Store, what string, l *listing[T], tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
+	return bounded(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
+		if reach.All && !odata.Asks(q.Filter, l.ofGroup) {
+			return l.page(ctx, c, tenant, compile(q.Filter, l.columns(s.now(), nil)), nil, q, s.lists)
+		}
+		now, err := standingOf(ctx, c, &s.groups, tenant, "")
+		if err != nil {
+			return odata.Page[T]{}, err
+		}
+		groups := now.groups.All()
+		reached := within(groups, func(g device.Group) bool { return reach.Has(g.ID) })
+		if now.settled {
+			return l.page(ctx, c, tenant, join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached}), nil, q, s.lists)
+		}
+		j := judge[T]{groups: now.groups, of: l.groups, keep: func(row T, in device.Group) bool {
+			return reach.Has(in.ID) && odata.Match(q.Filter, func(p *odata.Property) any { return l.property(row, in, p, s.now()) })
+		}}
+		return l.page(ctx, c, tenant, compile(beside(q.Filter, l.ofGroup), l.columns(s.now(), nil)), &j, q, s.lists)
+	})
 }
 
-// selected is list with the predicate that the query's filter stands for. A page
-// has so many rows where the query has no number of them.
-func selected[T any](ctx context.Context, s *Store, what string, l *listing[T], p pred, tenant string, reach device.Reach, q odata.Query, size int) (odata.Page[T], error) {
-	return read(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
+// bounded makes a list where there is room for one more, in the time that one may
+// take.
+func bounded[T any](ctx context.Context, s *Store, what string, list func(context.Context, *conn) (T, error)) (T, error) {
+	return read(ctx, s, what, func(ctx context.Context, c *conn) (none T, err error) {
 		select {
 		case s.lists.slots <- struct{}{}:
 			defer func() { <-s.lists.slots }()
 		case <-ctx.Done():
-			return odata.Page[T]{}, fault.Unavailable.Errorf(ctx.Err(), "Too many lists are being made; ask again later")
+			return none, fault.Unavailable.Errorf(ctx.Err(), "Too many lists are being made; ask again later")
 		}
 		bounded, cancel := context.WithTimeout(ctx, s.lists.time)
 		defer cancel()
-		bounds := s.lists
-		bounds.page = size
-		page, err := l.page(bounded, c, tenant, reach, p, q, bounds)
+		made, err := list(bounded, c)
 		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
 			err = fault.Unavailable.Errorf(err, "The list could not be made within %v: no index serves what it is filtered, sorted or counted by, or the database is busy; "+
 				"narrow it down, by a date or a machine for example, or ask again later", s.lists.time)
 		}
-		return page, err
+		return made, err
 	})
 }
 
-func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, reach device.Reach, p pred, q odata.Query, bounds lists) (odata.Page[T], error) {
+// page answers a query whose filter is p, and what a judge keeps where there is
+// one.
+func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, j *judge[T], q odata.Query, bounds lists) (odata.Page[T], error) {
 	page := odata.Page[T]{Rows: []T{}, Total: -1}
 	keys := l.keys(q.OrderBy)
 	last, err := after(q.After, keys)
-	if err != nil {
-		return page, err
-	}
-	plan, err := l.plan(ctx, c, tenant, p, keys, bounds.gather)
 	if err != nil {
 		return page, err
 	}
@@ -96,13 +119,14 @@ func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, reach dev
 	if q.Top < 0 {
 		most = bounds.page + 1 // one more tells whether there is a next page
 	}
-	if reach.All {
+	plan, err := l.plan(ctx, c, tenant, p, keys, last, most+q.Skip, bounds.gather)
+	if err != nil {
+		return page, err
+	}
+	if j == nil {
 		page, err = plan.page(ctx, c, tenant, last, most, q.Skip, q.Count)
 	} else {
-		var groups []device.Group
-		if groups, err = deviceGroupsOf(ctx, c, tenant); err == nil {
-			page, err = plan.judged(ctx, c, tenant, judge[T]{device.NewGroups(groups), reach, l.groups}, last, most, q.Skip, q.Count)
-		}
+		page, err = plan.judged(ctx, c, tenant, *j, last, most, q.Skip, q.Count)
 	}
 	if err != nil {
 		return page, err

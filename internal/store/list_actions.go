@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"time"
 
 	"swab/internal/action"
 	"swab/internal/device"
@@ -12,7 +13,7 @@ import (
 // Actions returns those of devices within reach that q selects, newest first where it does not say
 // another order.
 func (s *Store) Actions(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[action.Action], error) {
-	return list(ctx, s, "actions of "+tenant, &actionList, actionColumns, tenant, reach, q)
+	return list(ctx, s, "actions of "+tenant, &actionList, tenant, reach, q)
 }
 
 // actionColumns are where the properties of actions are kept.
@@ -31,7 +32,7 @@ var actionColumns = map[string]column{
 }
 
 var actionList = listing[action.Action]{
-	table: "actions",
+	table: "actions", grouped: "grouped_actions",
 	own: []key[action.Action]{
 		{column: "created", desc: true, indexed: true, of: func(a action.Action) any { return ticks(a.Created) }},
 		{column: "id", desc: true, of: func(a action.Action) any { return a.ID }},
@@ -51,5 +52,8 @@ var actionList = listing[action.Action]{
 	selected: strings.ReplaceAll(strings.TrimPrefix(selectAction, "SELECT "), "a.", "x."),
 	beside:   " JOIN audit_entries e ON e.id = x.entry AND e.tenant = x.tenant",
 	scan:     scanAction,
+	columns:  func(time.Time, []device.Group) map[string]column { return actionColumns },
+	ofGroup:  func(*odata.Property) bool { return false },
 	groups:   groupsOfActions,
+	property: func(a action.Action, _ device.Group, p *odata.Property, _ time.Time) any { return a.Property(p) },
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"swab/internal/audit"
-	"swab/internal/device"
 	"swab/internal/odata"
 )
 
@@ -26,8 +25,11 @@ func (s *Store) AuditSearch(ctx context.Context, tenant string, f audit.Filter, 
 	}); err != nil {
 		return page, err
 	}
-	found, err := selected(ctx, s, what, &auditList, auditPred(f, tenant), tenant, device.Everywhere,
-		odata.Query{Top: -1, After: next}, limit(top, MaxFound))
+	found, err := bounded(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[foundEntry], error) {
+		bounds := s.lists
+		bounds.page = limit(top, MaxFound)
+		return auditList.page(ctx, c, tenant, auditPred(f, tenant), nil, odata.Query{Top: -1, After: next}, bounds)
+	})
 	for _, row := range found.Rows {
 		page.Rows = append(page.Rows, row.Logged)
 	}

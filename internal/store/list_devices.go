@@ -16,12 +16,12 @@ const MaxDevices = odata.MaxTop
 // Devices returns a tenant's devices within reach that q selects, the one enrolled last first
 // where it does not say another order.
 func (s *Store) Devices(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[device.Device], error) {
-	return list(ctx, s, "devices of "+tenant, &deviceList, deviceColumnsAt(s.now()), tenant, reach, q)
+	return list(ctx, s, "devices of "+tenant, &deviceList, tenant, reach, q)
 }
 
 // deviceColumnsAt are where the properties of devices are kept, or what they are
-// made of at a moment.
-func deviceColumnsAt(now time.Time) map[string]column {
+// made of at a moment, where there are these device groups.
+func deviceColumnsAt(now time.Time, groups []device.Group) map[string]column {
 	return map[string]column{
 		"id":                    {name: "id", indexed: true},
 		"computerDnsName":       {name: "name", indexed: true, ordered: true},
@@ -34,8 +34,8 @@ func deviceColumnsAt(now time.Time) map[string]column {
 		"agentVersion":          {name: "agent_version", null: true, indexed: true, ordered: true},
 		"healthStatus":          {each: health(now)},
 		"deviceValue":           {name: "value", indexed: true, ordered: true, where: "@ <> 'Normal'", others: "Normal"},
-		"rbacGroupId":           {constant: int64(fleet.NoGroup), isConstant: true},
-		"rbacGroupName":         {isConstant: true},
+		"rbacGroupId":           {groups: groups, group: func(g device.Group) any { return g.ID }},
+		"rbacGroupName":         {groups: groups, group: func(g device.Group) any { return fleet.GroupName(g) }},
 		"riskScore":             {name: "risk", null: true, indexed: true, ordered: true, where: "@ <> ''"},
 		"exposureLevel":         {name: "exposure", null: true, indexed: true, ordered: true, where: "@ <> ''"},
 		"aadDeviceId":           {name: "aad_device", null: true, indexed: true, ordered: true, where: "@ <> ''"},
@@ -58,7 +58,7 @@ func health(now time.Time) map[string]pred {
 }
 
 var deviceList = listing[device.Device]{
-	table: "devices",
+	table: "devices", grouped: "grouped_devices",
 	own: []key[device.Device]{
 		{column: "first_seen", desc: true, indexed: true, of: func(d device.Device) any { return ticks(d.FirstSeen) }},
 		{column: "id", desc: true, of: func(d device.Device) any { return string(d.ID) }},
@@ -80,5 +80,11 @@ var deviceList = listing[device.Device]{
 	},
 	selected: "x." + strings.Join(strings.FieldsFunc(deviceColumns, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }), ", x."),
 	scan:     scanDevice,
+	columns:  deviceColumnsAt,
+	ofGroup:  func(p *odata.Property) bool { return p.Name == "rbacGroupId" || p.Name == "rbacGroupName" },
 	groups:   groupsOfDevices,
+	property: func(d device.Device, in device.Group, p *odata.Property, now time.Time) any {
+		d.Group = &in
+		return fleet.Property(d, p, now)
+	},
 }

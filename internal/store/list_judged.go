@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"swab/internal/action"
@@ -13,22 +14,22 @@ import (
 // rules of the device groups.
 const judgedAtOnce = 1000
 
-// judge says which rows of a list are within reach, where the database can't.
+// judge says which rows of a list are kept, where the database can't.
 type judge[T any] struct {
 	groups *device.Groups
-	reach  device.Reach
 	of     func(ctx context.Context, c *conn, tenant string, g *device.Groups, rows []T) ([]device.Group, error) // the groups that rows are in
+	keep   func(row T, in device.Group) bool
 }
 
-// keep are those of rows that are within reach.
-func (j judge[T]) keep(ctx context.Context, c *conn, tenant string, rows []T) ([]T, error) {
+// among are those of rows that are kept.
+func (j judge[T]) among(ctx context.Context, c *conn, tenant string, rows []T) ([]T, error) {
 	in, err := j.of(ctx, c, tenant, j.groups, rows)
 	if err != nil {
 		return nil, err
 	}
 	kept := rows[:0]
 	for i, one := range rows {
-		if j.reach.Has(in[i].ID) {
+		if j.keep(one, in[i]) {
 			kept = append(kept, one)
 		}
 	}
@@ -76,7 +77,7 @@ func (p plan[T]) walk(ctx context.Context, c *conn, tenant string, j judge[T], l
 		if more = len(rows) == judgedAtOnce; more {
 			last = place(rows[len(rows)-1], p.keys)
 		}
-		if rows, err = j.keep(ctx, c, tenant, rows); err != nil {
+		if rows, err = j.among(ctx, c, tenant, rows); err != nil {
 			return err
 		}
 		for _, one := range rows {
@@ -125,4 +126,24 @@ func groupsOfActions(ctx context.Context, c *conn, tenant string, g *device.Grou
 		in[i] = by[a.Device]
 	}
 	return in, nil
+}
+
+// beside is what can be asked of the database where it does not know the groups:
+// every row that e holds of fulfils it.
+func beside(e odata.Expr, ofGroup func(*odata.Property) bool) odata.Expr {
+	if !odata.Asks(e, ofGroup) {
+		return e
+	}
+	and, ok := e.(*odata.And)
+	if !ok {
+		return nil
+	}
+	rest := slices.DeleteFunc(slices.Clone(and.Terms), func(t odata.Expr) bool { return odata.Asks(t, ofGroup) })
+	switch len(rest) {
+	case 0:
+		return nil
+	case 1:
+		return rest[0]
+	}
+	return &odata.And{Terms: rest}
 }

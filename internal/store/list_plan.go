@@ -15,11 +15,17 @@ import (
 //   - If a condition has fewer, its rows are gathered by that index, and the
 //     rest of the filter and the sorting is done on them. A lone condition whose
 //     index has what they are sorted by may have ten times as many.
+//
 //   - If each has more, the list is walked in its order until the page is full,
 //     which is soon, since many rows fit. An index that has one condition's rows
 //     in that order is used, and no other.
 //
-// Which of the two was chosen is written into the query so that the database
+//   - Where only some device groups are wanted, the rows of each are there in the
+//     list's own order, and the list is walked by these streams, merged, with the
+//     rest of the filter asked of each row; or by the index of a condition that
+//     has fewer rows where the list begins (list_streams.go).
+//
+// Which of them was chosen is written into the query so that the database
 // has no choice: MATERIALIZED and CROSS JOIN keep the order of a gathering, and
 // a column in an expression has no index.
 const gatherMost = 4000
@@ -32,9 +38,14 @@ type plan[T any] struct {
 	gather *query // ids of rows, among which are all that are wanted; nil: walk
 	sort   bool   // do not walk, but sort what the index of the one condition has
 	plain  func(*leaf) bool
+
+	streams []int64 // device groups whose rows are walked; nil: the table's
+	rest    pred    // what is asked of them beside
 }
 
-func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, keys []key[T], most int) (plan[T], error) {
+// plan chooses how to make a page of want rows after last, where at most most are
+// gathered.
+func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, keys []key[T], last []any, want, most int) (plan[T], error) {
 	if lone, ok := p.(*leaf); ok && lone.covered && l.inOrder(keys) {
 		if lone.ordered {
 			return plan[T]{listing: l, pred: p, keys: keys, plain: asIs}, nil
@@ -47,9 +58,11 @@ func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, k
 	}
 	var (
 		gather *query
+		by     pred // whose rows are gathered
 		least  = most + 1
 		none   = map[pred]bool{}
 	)
+	p = intersected(p)
 	for _, term := range conjunction(p) {
 		parts, ok := findable(term)
 		if !ok {
@@ -65,11 +78,23 @@ func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, k
 			total += n
 		}
 		if total < least {
-			gather, least = l.hits(tenant, parts), total
+			gather, least, by = l.hits(tenant, parts), total, term
 		}
 	}
 	p = pruned(p, none)
-	return plan[T]{listing: l, pred: p, keys: keys, gather: gather, plain: l.served(p, keys)}, nil
+	made := plan[T]{listing: l, pred: p, keys: keys, gather: gather, plain: l.served(p, keys)}
+	groups, rest := l.reached(p)
+	if _, few := by.(*grouped); groups == nil || gather != nil && !few {
+		return made, nil
+	}
+	if !l.inOrder(keys) {
+		n, err := l.probe(ctx, c, tenant, groups, 10*most+1)
+		if err == nil && n <= 10*most {
+			made.gather = l.hits(tenant, []pred{groups})
+		}
+		return made, err
+	}
+	return l.streamed(ctx, c, tenant, made, groups, rest, last, want)
 }
 
 // served says which leaves an index may serve where a list is walked: those on
@@ -114,6 +139,8 @@ func findable(p pred) (parts []pred, ok bool) {
 	case *tagged:
 		_, ok := findable(p.of)
 		return []pred{p}, ok
+	case *grouped:
+		return []pred{p}, true
 	case *junction:
 		for _, t := range p.terms {
 			some, ok := findable(t)
@@ -135,6 +162,10 @@ func (l *listing[T]) find(q *query, tenant string, p pred) {
 	if t, ok := p.(*tagged); ok {
 		q.add("SELECT DISTINCT device AS id FROM device_tags WHERE device_tags.tenant = ? AND ", tenant)
 		q.where(t.of, "device_tags", tenant, asIs)
+		return
+	}
+	if g, ok := p.(*grouped); ok {
+		q.add("SELECT id FROM "+l.grouped+" WHERE "+l.grouped+".tenant = ? AND "+l.grouped+".device_group IN ", tenant).set(g.in)
 		return
 	}
 	q.add("SELECT id FROM "+l.table+" WHERE "+l.table+".tenant = ? AND ", tenant)
@@ -165,7 +196,7 @@ func (l *listing[T]) hits(tenant string, parts []pred) *query {
 // pruned is p with what holds of no row taken out.
 func pruned(p pred, none map[pred]bool) pred {
 	switch p := p.(type) {
-	case *leaf, *tagged:
+	case *leaf, *tagged, *grouped:
 		if none[p] {
 			return truth(false)
 		}
@@ -203,13 +234,19 @@ func (p plan[T]) with() *query {
 // so that skipping many costs little, then the rows that they name.
 func (p plan[T]) rows(tenant string, after []any, most, skip int) *query {
 	q := p.with()
-	q.add("SELECT " + p.selected + " FROM (SELECT " + p.table + ".tenant, " + p.table + ".id")
-	p.from(q, tenant, p.plain)
-	if after != nil {
-		q.add(" AND ")
-		beyond(q, p.names(), p.keys, after)
+	q.add("SELECT " + p.selected + " FROM (")
+	if p.streams != nil {
+		p.stream(q, tenant, after)
+		q.add(" ORDER BY "+order(names(p.keys), p.keys)+" LIMIT ? OFFSET ?) page", most, skip)
+	} else {
+		q.add("SELECT " + p.table + ".tenant, " + p.table + ".id")
+		p.from(q, tenant, p.plain)
+		if after != nil {
+			q.add(" AND ")
+			beyond(q, p.names(), p.keys, after)
+		}
+		q.add(" ORDER BY "+order(p.names(), p.keys)+" LIMIT ? OFFSET ?) page", most, skip)
 	}
-	q.add(" ORDER BY "+order(p.names(), p.keys)+" LIMIT ? OFFSET ?) page", most, skip)
 	return q.add(" CROSS JOIN " + p.table + " x" + p.beside + " WHERE x.tenant = page.tenant AND x.id = page.id ORDER BY " + order(columns("x", p.keys), p.keys))
 }
 
@@ -224,11 +261,19 @@ func (p plan[T]) names() []string {
 }
 
 func columns[T any](table string, keys []key[T]) []string {
-	names := make([]string, len(keys))
-	for i, k := range keys {
-		names[i] = table + "." + k.column
+	list := names(keys)
+	for i := range list {
+		list[i] = table + "." + list[i]
 	}
-	return names
+	return list
+}
+
+func names[T any](keys []key[T]) []string {
+	list := make([]string, len(keys))
+	for i, k := range keys {
+		list[i] = k.column
+	}
+	return list
 }
 
 func order[T any](names []string, keys []key[T]) string {
@@ -247,8 +292,14 @@ func (p plan[T]) count(ctx context.Context, c *conn, tenant string) (int64, erro
 		return 0, nil
 	}
 	q := p.with()
-	q.add("SELECT count(*)")
-	p.from(q, tenant, asIs)
+	if g, lone := p.pred.(*grouped); lone {
+		q.add("SELECT count(*) FROM (")
+		p.find(q, tenant, g)
+		q.add(") hits")
+	} else {
+		q.add("SELECT count(*)")
+		p.from(q, tenant, asIs)
+	}
 	n, err := number(ctx, c, q)
 	return int64(n), err
 }

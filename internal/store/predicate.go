@@ -4,11 +4,12 @@ import (
 	"slices"
 	"strings"
 
+	"swab/internal/device"
 	"swab/internal/odata"
 )
 
 // A pred is a condition on the rows of a table: a truth, a *leaf, a *tagged, a
-// *junction or a *negation. It is made of a filter, and made simpler, before it
+// *grouped, a *junction or a *negation. It is made of a filter, and made simpler, before it
 // is put into SQL. No column that it speaks of is ever NULL: what is null in a
 // list is the empty text in the table. So it has two truth values, as a filter.
 type pred interface{ pred() }
@@ -28,6 +29,10 @@ type leaf struct {
 // tagged holds where a device has a tag of which a condition holds.
 type tagged struct{ of pred }
 
+// grouped holds where a device, or that of an action, stands in one of some device
+// groups; in ascending order.
+type grouped struct{ in []int64 }
+
 type junction struct {
 	or    bool // else and
 	terms []pred
@@ -38,6 +43,7 @@ type negation struct{ of pred }
 func (truth) pred()     {}
 func (*leaf) pred()     {}
 func (*tagged) pred()   {}
+func (*grouped) pred()  {}
 func (*junction) pred() {}
 func (*negation) pred() {}
 
@@ -55,6 +61,11 @@ type column struct {
 	// it may be null.
 	constant   any
 	isConstant bool
+
+	// groups are the device groups, in one of which each row is; group is the
+	// value of the rows of one.
+	groups []device.Group
+	group  func(device.Group) any
 
 	// each is the condition for each value of an enum that is not kept but
 	// computed; what is missing is never so.
@@ -112,6 +123,10 @@ func (c column) atom(e odata.Expr, o odata.Operand) pred {
 	switch {
 	case c.isConstant:
 		return truth(odata.Match(e, func(*odata.Property) any { return c.constant }))
+	case c.group != nil:
+		return within(c.groups, func(g device.Group) bool {
+			return odata.Match(e, func(*odata.Property) any { return c.group(g) })
+		})
 	case o.Type() == odata.Enum:
 		return c.enum(e, o.Property)
 	case c.also == "":
@@ -131,6 +146,24 @@ func (c column) atom(e odata.Expr, o odata.Operand) pred {
 		}
 	}
 	return join(true, []pred{c.plain(e, o), also.plain(e, o)})
+}
+
+// within holds where a device is in one of the groups that are meant.
+func within(groups []device.Group, meant func(device.Group) bool) pred {
+	in := []int64{}
+	for _, g := range groups {
+		if meant(g) {
+			in = append(in, g.ID)
+		}
+	}
+	switch len(in) {
+	case 0:
+		return truth(false)
+	case len(groups):
+		return truth(true)
+	}
+	slices.Sort(in)
+	return &grouped{in}
 }
 
 // enum tries a condition on every value that there is.

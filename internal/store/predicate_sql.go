@@ -35,6 +35,9 @@ func (q *query) where(p pred, table, tenant string, plain func(*leaf) bool) {
 		q.add("(SELECT count(*) FROM device_tags WHERE device_tags.tenant = ? AND device_tags.device = "+table+".id AND ", tenant)
 		q.where(p.of, "device_tags", tenant, unserved)
 		q.add(") > 0")
+	case *grouped:
+		q.add("(SELECT grouped_devices.device_group FROM grouped_devices WHERE grouped_devices.tenant = ? AND grouped_devices.id = "+
+			table+"."+deviceOf[table]+") IN ", tenant).set(p.in)
 	case *negation:
 		q.add("NOT (")
 		q.where(p.of, table, tenant, plain)
@@ -53,6 +56,23 @@ func (q *query) where(p pred, table, tenant string, plain func(*leaf) bool) {
 		}
 		q.add(")")
 	}
+}
+
+// deviceOf is the column of a table that has the id of the device.
+var deviceOf = map[string]string{"devices": "id", "actions": "device"}
+
+// set adds numbers, one at least, as a list in brackets.
+func (q *query) set(numbers []int64) *query {
+	q.add("(?"+strings.Repeat(", ?", len(numbers)-1)+")", anys(numbers)...)
+	return q
+}
+
+func anys[T any](list []T) []any {
+	args := make([]any, len(list))
+	for i, one := range list {
+		args[i] = one
+	}
+	return args
 }
 
 // hidden is a column's name in an expression with the same value, which no index

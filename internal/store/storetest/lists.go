@@ -49,12 +49,12 @@ func answersAreThose(t *testing.T, s *store.Store) {
 	tenant, devices, actions := crowd(t, s, r)
 	now := time.Now()
 	ofDevice := func(d device.Device, p *odata.Property) any { return fleet.Property(d, p, now) }
-	compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice)}, devices, ofDevice,
+	compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice), 400}, devices, ofDevice,
 		func(d device.Device) (time.Time, string) { return d.FirstSeen, string(d.ID) },
 		func(q odata.Query) (odata.Page[device.Device], error) {
 			return s.Devices(t.Context(), tenant, device.Everywhere, q)
 		})
-	compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property)}, actions, action.Action.Property,
+	compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property), 400}, actions, action.Action.Property,
 		func(a action.Action) (time.Time, string) { return a.Created, a.ID },
 		func(q odata.Query) (odata.Page[action.Action], error) {
 			return s.Actions(t.Context(), tenant, device.Everywhere, q)
@@ -66,7 +66,7 @@ func answersAreThose(t *testing.T, s *store.Store) {
 func compareAnswers[T any](t *testing.T, a asker, rows []T, get func(T, *odata.Property) any, place func(T) (time.Time, string), ask func(odata.Query) (odata.Page[T], error)) {
 	t.Helper()
 	asked, some := 0, 0
-	for asked < 400 {
+	for asked < a.count {
 		raw := a.query()
 		q, err := odata.Parse(raw, a.entity)
 		if err != nil {
@@ -115,7 +115,7 @@ func compareAnswers[T any](t *testing.T, a asker, rows []T, get func(T, *odata.P
 		}
 		some += min(1, len(got))
 	}
-	if some < asked/10 {
+	if some < asked/10 && len(rows) > 20 {
 		t.Errorf("only %d of %d queries select anything", some, asked)
 	}
 }

@@ -77,6 +77,7 @@ type asker struct {
 	*rand.Rand
 	entity *odata.Entity
 	values func(p *odata.Property) []string // literals
+	count  int                              // of queries
 }
 
 // property is one of those that fit.
