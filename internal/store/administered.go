@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/device"
 	"swab/internal/fault"
@@ -38,8 +39,8 @@ const maxNamesakes = 100
 // hasTwin says of a row of devices whether another one that is not revoked has
 // its name.
 var hasTwin = fmt.Sprintf(`(name <> '' AND EXISTS (SELECT 1 FROM
-	(SELECT n.id, n.revoked FROM devices n WHERE n.tenant = devices.tenant AND n.name = devices.name ORDER BY n.first_seen DESC, n.id DESC LIMIT %d) namesakes
-	WHERE NOT namesakes.revoked AND namesakes.id <> devices.id))`, maxNamesakes)
+	(SELECT n.id, n.revoked FROM devices n WHERE n.tenant = devices.tenant AND n.name = devices.name ORDER BY n.first_seen DESC, n.id DESC LIMIT %d) page
+	WHERE NOT page.revoked AND page.id <> devices.id))`, maxNamesakes)
 
 // Twins returns for each of a tenant's devices the others that have its name and
 // are not revoked, the one enrolled last first, at most so many. Of a name that
@@ -53,7 +54,7 @@ func (s *Store) Twins(ctx context.Context, tenant string, devices []device.Devic
 				continue
 			}
 			ids, err := all(ctx, c, value[device.ID], `SELECT id FROM
-				(SELECT id, first_seen, revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?) namesakes
+				(SELECT id, first_seen, revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?) page
 				WHERE NOT revoked AND id <> ? ORDER BY first_seen DESC, id DESC LIMIT ?`, tenant, d.Facts.Name, maxNamesakes, d.ID, most)
 			if err != nil {
 				return nil, err
@@ -134,11 +135,11 @@ func (s *Store) SucceedDeviceKey(ctx context.Context, tenant string, id device.I
 		case d.KeyAsked.IsZero():
 			return d, fault.Forbidden.Errorf(nil, "Nobody asked the device for another key")
 		}
-		running, err := one(ctx, t.conn, value[int64], "SELECT count(*) FROM actions WHERE tenant = ? AND device = ? AND status = 'InProgress'", tenant, id)
+		active, err := all(ctx, t.conn, value[action.Status], "SELECT status FROM actions WHERE tenant = ? AND device = ? AND status IN ('Pending', 'InProgress')", tenant, id)
 		if err != nil {
 			return d, err
 		}
-		if running > 0 {
+		if slices.Contains(active, action.InProgress) {
 			return d, fault.Unavailable.Errorf(nil, "A collection of the device runs; its key is succeeded after that")
 		}
 		if _, err := t.exec(ctx, "UPDATE devices SET keys = ?, statements = ?, key_asked = NULL, key_since = ? WHERE tenant = ? AND id = ?",
