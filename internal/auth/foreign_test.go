@@ -212,7 +212,7 @@ func TestTokensOfOtherIssuersNameWhoTheyNameThere(t *testing.T) {
 			user(entraV2ID, clientID, objectID, objectID, nobody)},
 		{"Keycloak, service account", a.keycloak(m{"azp": "SOAR", "client_id": "SOAR", "clientHost": "192.0.2.1", "preferred_username": "service-account-soar"}),
 			app(keycloakID, "SOAR", "SOAR", ReadAll)},
-		{"Keycloak before 23, service account", a.keycloak(m{"clientId": "soar", "preferred_username": "service-account-soar"}),
+		{"Keycloak, service account by the claim of older versions", a.keycloak(m{"clientId": "soar", "preferred_username": "service-account-soar"}),
 			app(keycloakID, "soar", "soar", ReadAll)},
 		{"Keycloak, user", a.keycloak(m{"sid": "s", "preferred_username": "ann", "scope": "profile Machine.Read email Machine.CollectForensics", "groups": []string{"/soc/analysts"}}),
 			user(keycloakID, "soar", objectID, "ann", analyst, Read, CollectForensics)},
