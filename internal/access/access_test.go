@@ -11,6 +11,7 @@ import (
 	"swab/internal/access"
 	"swab/internal/audit"
 	"swab/internal/auth"
+	"swab/internal/credential"
 	"swab/internal/device"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
@@ -43,7 +44,7 @@ func newRegister(t *testing.T) (*access.Register, *store.Store) {
 		token(id, id)
 	}
 	token(tenant, "token")
-	return &access.Register{Records: st, Bus: &woken{}, Home: tenant, Now: now, Logger: slog.New(slog.DiscardHandler)}, st
+	return &access.Register{Records: st, Bus: &woken{}, Hasher: credential.NewHasher(1), Home: tenant, Now: now, Logger: slog.New(slog.DiscardHandler)}, st
 }
 
 // woken keeps which devices were woken.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -59,6 +60,146 @@ func operations(t *testing.T) []operation {
 		}},
 		{"remove a certificate", audit.ActRemoveCertificate, "Application", func(r *access.Register, who auth.Caller, id string) error {
 			_, err := r.RemoveCertificate(ctx, who, id, "none")
+			return err
+		}},
+		{"list users", audit.ActReadUser, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.Users(ctx, who, as(access.Paging{}))
+			return err
+		}},
+		{"show a user", audit.ActReadUser, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.User(ctx, who, id)
+			return err
+		}},
+		{"create a user", audit.ActCreateUser, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, _, err := r.CreateUser(ctx, who, as(access.NewUser{Principal: "x@y.example"}))
+			return err
+		}},
+		{"change a user", audit.ActChangeUser, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeUser(ctx, who, id, as(access.UserChange{Name: new("x")}))
+			return err
+		}},
+		{"disable a user", audit.ActDisableUser, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.DisableUser(ctx, who, id)
+			return err
+		}},
+		{"enable a user", audit.ActEnableUser, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.EnableUser(ctx, who, id)
+			return err
+		}},
+		{"reset a password", audit.ActResetPassword, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, _, err := r.ResetPassword(ctx, who, id, as(""))
+			return err
+		}},
+		{"reset one-time codes", audit.ActResetTOTP, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ResetTOTP(ctx, who, id)
+			return err
+		}},
+		{"list sessions", audit.ActReadUser, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.Sessions(ctx, who, id)
+			return err
+		}},
+		{"revoke sessions", audit.ActRevokeSessions, "User", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RevokeSessions(ctx, who, id)
+			return err
+		}},
+		{"list user groups", audit.ActReadUserGroup, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.UserGroups(ctx, who)
+			return err
+		}},
+		{"show a user group", audit.ActReadUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.UserGroup(ctx, who, id)
+			return err
+		}},
+		{"list members", audit.ActReadUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.Members(ctx, who, id, as(access.Paging{}))
+			return err
+		}},
+		{"create a user group", audit.ActCreateUserGroup, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.CreateUserGroup(ctx, who, as(access.NewUserGroup{Name: "x"}))
+			return err
+		}},
+		{"change a user group", audit.ActChangeUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeUserGroup(ctx, who, id, as(access.Naming{Name: new("x")}))
+			return err
+		}},
+		{"delete a user group", audit.ActDeleteUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.DeleteUserGroup(ctx, who, id)
+			return err
+		}},
+		{"add to a user group", audit.ActChangeUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.AddMember(ctx, who, id, "nosuch")
+			return err
+		}},
+		{"take out of a user group", audit.ActChangeUserGroup, "User group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RemoveMember(ctx, who, id, "nosuch")
+			return err
+		}},
+		{"list roles", audit.ActReadRole, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.Roles(ctx, who)
+			return err
+		}},
+		{"show a role", audit.ActReadRole, "Role", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.Role(ctx, who, id)
+			return err
+		}},
+		{"create a role", audit.ActCreateRole, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.CreateRole(ctx, who, as(access.NewRole{Name: "x"}))
+			return err
+		}},
+		{"change a role", audit.ActChangeRole, "Role", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeRole(ctx, who, id, as(access.RoleChange{Permissions: &[]auth.Permission{}}))
+			return err
+		}},
+		{"delete a role", audit.ActDeleteRole, "Role", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.DeleteRole(ctx, who, id)
+			return err
+		}},
+		{"list device groups", audit.ActReadDeviceGroup, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.DeviceGroups(ctx, who)
+			return err
+		}},
+		{"show a device group", audit.ActReadDeviceGroup, "Device group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.DeviceGroup(ctx, who, id)
+			return err
+		}},
+		{"create a device group", audit.ActCreateDeviceGroup, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.CreateDeviceGroup(ctx, who, as(access.NewDeviceGroup{Name: "x", Rule: tagged("x")}))
+			return err
+		}},
+		{"change a device group", audit.ActChangeDeviceGroup, "Device group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeDeviceGroup(ctx, who, id, as(access.DeviceGroupChange{Rank: new(1)}))
+			return err
+		}},
+		{"delete a device group", audit.ActDeleteDeviceGroup, "Device group", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.DeleteDeviceGroup(ctx, who, id)
+			return err
+		}},
+		{"rank device groups", audit.ActOrderDeviceGroups, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.OrderDeviceGroups(ctx, who, as([]int64{}))
+			return err
+		}},
+		{"list issuers", audit.ActReadIssuer, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.Issuers(ctx, who)
+			return err
+		}},
+		{"show an issuer", audit.ActReadIssuer, "Issuer", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.Issuer(ctx, who, id)
+			return err
+		}},
+		{"trust an issuer", audit.ActCreateIssuer, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.CreateIssuer(ctx, who, as(auth.TrustedIssuer{Name: "x", URL: "https://x.example", Audiences: []string{"y"}}))
+			return err
+		}},
+		{"change an issuer", audit.ActChangeIssuer, "Issuer", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeIssuer(ctx, who, id, as(access.IssuerChange{Name: new("x")}))
+			return err
+		}},
+		{"revoke an issuer", audit.ActRevokeIssuer, "Issuer", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.RevokeIssuer(ctx, who, id)
+			return err
+		}},
+		{"change an application", audit.ActChangeApp, "Application", func(r *access.Register, who auth.Caller, id string) error {
+			_, err := r.ChangeApp(ctx, who, id, as(access.AppChange{Name: new("x")}))
 			return err
 		}},
 		{"list enrolment tokens", audit.ActReadEnrollment, "", func(r *access.Register, who auth.Caller, _ string) error {
@@ -122,6 +263,17 @@ func TestEveryOperationAsksForPermissionAndRecordsRefusals(t *testing.T) {
 	if err := st.CreateApp(t.Context(), auth.App{Tenant: other, ID: other, Secrets: []auth.Secret{{ID: "first"}}}); err != nil {
 		t.Fatal(err)
 	}
+	theirs := caller(other, auth.Administer)
+	group, err := r.CreateUserGroup(t.Context(), theirs, as(access.NewUserGroup{Name: "group"}))
+	must(t, err)
+	user, _, err := r.CreateUser(t.Context(), theirs, as(access.NewUser{Principal: "x@y.example"}))
+	must(t, err)
+	role, err := r.CreateRole(t.Context(), theirs, as(access.NewRole{Name: "role"}))
+	must(t, err)
+	devices, err := r.CreateDeviceGroup(t.Context(), theirs, as(access.NewDeviceGroup{Name: "devices", Rule: tagged("x")}))
+	must(t, err)
+	issuer, err := r.CreateIssuer(t.Context(), theirs, as(auth.TrustedIssuer{Name: "x", URL: "https://x.example", Audiences: []string{"y"}}))
+	must(t, err)
 	most := caller(tenant, auth.CollectForensics, auth.ReadAll, auth.ReadWriteAll)
 	admin := caller(tenant, auth.Administer)
 	odd := "\x00" + strings.Repeat("x", 1<<20)
@@ -146,7 +298,8 @@ func TestEveryOperationAsksForPermissionAndRecordsRefusals(t *testing.T) {
 			continue
 		}
 		refused(most, "some", fault.Forbidden, "some")
-		ids := map[string]string{"Application": other, "Enrolment token": other, "Machine": string(foreign.ID), "Tenant": other}
+		ids := map[string]string{"Application": other, "Enrolment token": other, "Machine": string(foreign.ID), "Tenant": other,
+			"User": user.ID, "User group": group.ID, "Role": role.ID, "Device group": fmt.Sprint(devices.ID), "Issuer": issuer.ID}
 		if op.kind != "Tenant" { // the home tenant's administrators do see the others
 			theirs, none := refused(admin, ids[op.kind], fault.NotFound, ids[op.kind]), refused(admin, "nosuch", fault.NotFound, "nosuch")
 			if strings.ReplaceAll(theirs, ids[op.kind], "nosuch") != none || none != op.kind+" nosuch was not found" {
@@ -180,6 +333,15 @@ func snapshot(t *testing.T, st *store.Store) string {
 		show(apps, err)
 		tokens, err := st.Enrollments(t.Context(), of.ID)
 		show(tokens, err)
+		people, err := st.People(t.Context(), of.ID, "", "", 1000)
+		show(people, err)
+		groups, err := st.UserGroups(t.Context(), of.ID)
+		show(groups, err)
+		policy, err := st.Policy(t.Context(), of.ID)
+		show(policy.Roles, err)
+		show(policy.Groups.All(), err)
+		issuers, err := st.IssuersOf(t.Context(), of.ID)
+		show(issuers, err)
 		devices, err := st.Devices(t.Context(), of.ID, device.Everywhere, odata.All())
 		show(devices, err)
 	}

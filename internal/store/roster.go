@@ -342,7 +342,7 @@ func (r *roster) SetDeviceGroups(ctx context.Context, groups []device.Group) err
 			return err
 		}
 	}
-	return nil
+	return r.regrouped(ctx, r.tenant)
 }
 
 // setDeviceGroup keeps a group as it is to be, where it was another or, by the
