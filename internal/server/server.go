@@ -328,6 +328,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	work.Go(func() { s.settles(background) })
 	work.Go(func() { s.denials.Run(background) })
 	work.Go(func() { s.sweeps(background) })
 	work.Go(func() { s.foreign.Run(background) })
@@ -382,6 +383,27 @@ func (s *Server) sweeps(ctx context.Context) {
 		case <-tick.C:
 			s.conns.report(ctx, s.log)
 			s.sweep(ctx)
+		}
+	}
+}
+
+// settles puts devices into their groups when the rules of device groups change:
+// at once where they were changed here, and now and then for what another node
+// changed, or did not bring to its end.
+func (s *Server) settles(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.store.Settle(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "devices could not be put into their groups; it is tried again", "err", err)
+		} else if n > 0 {
+			s.log.InfoContext(ctx, "devices put into their groups", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.store.Unsettled():
+		case <-tick.C:
 		}
 	}
 }
