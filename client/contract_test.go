@@ -69,7 +69,7 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 	"createApp": func(ctx context.Context, c *client.Client) error {
 		return second(c.CreateApp(ctx, client.AppRequest{Name: "x", Secret: &client.SecretRequest{}}))
 	},
-	"getApp":    func(ctx context.Context, c *client.Client) error { return second(c.App(ctx, "a")) },
+	"getApp": func(ctx context.Context, c *client.Client) error { return second(c.App(ctx, "a")) },
 	"changeApp": func(ctx context.Context, c *client.Client) error {
 		return second(c.ChangeApp(ctx, "a", client.AppChange{Scopes: &[]string{"Machine.Read"}, Public: new(false)}))
 	},
@@ -127,6 +127,9 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return second(c.ChangeDeviceGroup(ctx, 1, client.DeviceGroupChange{Rank: new(1)}))
 	},
 	"deleteDeviceGroup": func(ctx context.Context, c *client.Client) error { return second(c.DeleteDeviceGroup(ctx, 1)) },
+	"previewRule": func(ctx context.Context, c *client.Client) error {
+		return second(c.PreviewRule(ctx, []client.Condition{{Property: "os", Operator: "equals", Values: []string{"linux"}}}))
+	},
 	"orderDeviceGroups": func(ctx context.Context, c *client.Client) error { return second(c.OrderDeviceGroups(ctx, nil)) },
 	"listIssuers":       func(ctx context.Context, c *client.Client) error { return second(c.Issuers(ctx)) },
 	"createIssuer": func(ctx context.Context, c *client.Client) error {
@@ -164,6 +167,7 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 
 // without are the operations that have no method, and why.
 var without = map[string]string{
+	"getDeviceCode": "a sign-in has it: SignIn.DeviceCode", "getDeviceCodeV1": "v2 serves", "revokeToken": "a sign-in has it: SignIn.End",
 	"getTokenV1": "v2 serves", "getMetadata": "the token endpoint is known", "getMetadataV1": "the token endpoint is known",
 	"getSigningKeys": "the server checks tokens", "getSigningKeysV1": "the server checks tokens", "discoverInstance": "the authority is given",
 	"listAlerts": "nothing is there", "countAlerts": "nothing is there", "getExposureScore": "nothing is there",

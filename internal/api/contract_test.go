@@ -148,6 +148,7 @@ const (
 	exampleUserGroup  = "4f7c2b1e-9a3d-4e58-b6c0-7d8e9f0a1b2c"
 	exampleRole       = "6d2f9b4e-3a8c-4d07-9e15-b2c3d4e5f6a8"
 	examplePassword   = "k7wm3p-9xdt4h-r2vbq8"
+	exampleUserCode   = "WDJB-MJHT"
 	exampleIssuer     = "7e30ac5f-4b9d-4e18-8f26-c3d4e5f6a7b9"
 )
 
@@ -156,6 +157,10 @@ func (s *story) before(operation string) {
 	switch operation {
 	case "getToken":
 		s.pair(exampleApp, full)
+	case "getDeviceCode":
+		if err := s.store.CreateApp(s.t.Context(), auth.NewCommandLine(tenantID, s.now())); err != nil {
+			s.t.Fatal(err)
+		}
 	case "listMachineActions":
 		s.succeed(s.t, s.real(exampleAction), []byte("a package"))
 	case "downloadPackage":
@@ -210,6 +215,8 @@ func (s *story) after(operation string, g got) {
 		s.pairs = s.pairs[1:]
 	}
 	for _, learnt := range []struct{ operation, property, example string }{
+		{"getDeviceCode", "user_code", exampleUserCode},
+		{"getDeviceCodeV1", "user_code", exampleUserCode},
 		{"createUserGroup", "id", exampleUserGroup},
 		{"createUser", "id", exampleUser},
 		{"createUser", "initialPassword", examplePassword},

@@ -34,6 +34,7 @@ import (
 	"swab/internal/issuer"
 	"swab/internal/keys"
 	"swab/internal/origin"
+	"swab/internal/signin"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 	"swab/internal/vault"
@@ -167,7 +168,10 @@ func install(t testing.TB) *installation {
 		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Hasher: hasher, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
-	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: in.now, Log: log})
+	desk := signin.New(signin.Config{
+		Records: in.store, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: hasher, Denials: in.denials, Now: in.now, Logger: log,
+	})
+	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Desk: desk, Denials: in.denials, Origin: set, Now: in.now, Log: log})
 	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if Serves(r) {
 			in.api.ServeHTTP(w, r)

@@ -44,6 +44,20 @@ func (s *Issuer) client(c *call, form form) (auth.App, auth.Proof, error) {
 	return app, auth.BySecret, err
 }
 
+// party is the application that asks for a person: it proves itself as client
+// does, or is public and has nothing to prove itself by but its id, the code and
+// PKCE.
+func (s *Issuer) party(c *call, form form) (auth.App, auth.Proof, error) {
+	proof := form["client_secret"] != "" || form["client_assertion"] != "" || form["client_assertion_type"] != "" || c.r.Header.Get("Authorization") != ""
+	if id := form["client_id"]; id != "" && !proof {
+		app, err := s.application(c, id)
+		if err != nil || app.Public {
+			return app, auth.ByNothing, err
+		}
+	}
+	return s.client(c, form)
+}
+
 // bySecret finds an application whose secret was given. One that doesn't exist
 // and a wrong secret are one answer, so that nobody learns which there are. Who
 // sends wrong ones again and again has to wait, the application's owner at

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,8 +22,10 @@ import (
 	"swab/api/contract"
 	"swab/internal/audit"
 	"swab/internal/auth"
+	"swab/internal/credential"
 	"swab/internal/keys"
 	"swab/internal/origin"
+	"swab/internal/signin"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
 )
@@ -39,10 +42,13 @@ const (
 type installation struct {
 	*httptest.Server
 	tokens  *auth.Tokens
+	desk    *signin.Desk
+	config  *Config // it may be changed between requests
 	ring    *keys.Ring
 	denials *auth.Denials
 	store   *store.Store
 	origin  *origin.Set
+	ahead   atomic.Int64 // of the machine's clock
 
 	contract *contract.Contract // which every answer is held against
 }
@@ -51,7 +57,8 @@ func install(t testing.TB) *installation {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	st, err := store.Open(ctx, store.Options{Database: storetest.Database(t), Now: time.Now})
+	in := &installation{}
+	st, err := store.Open(ctx, store.Options{Database: storetest.Database(t), Now: in.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +75,11 @@ func install(t testing.TB) *installation {
 	if err := st.CreateApp(ctx, app); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keys.Open(ctx, keys.Config{Store: st, Dir: dir, Now: time.Now, Recovery: func(ed25519.PrivateKey) error { return nil }})
+	ring, err := keys.Open(ctx, keys.Config{Store: st, Dir: dir, Now: in.now, Recovery: func(ed25519.PrivateKey) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &installation{ring: ring, denials: auth.NewDenials(st, time.Now, log)}
+	in.ring, in.denials = ring, auth.NewDenials(st, in.now, log)
 	var handler http.Handler
 	in.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(in.Close)
@@ -80,14 +87,25 @@ func install(t testing.TB) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.tokens = auth.NewTokens(set.Bases(), ring, st, time.Now)
+	in.tokens = auth.NewTokens(set.Bases(), ring, st, in.now)
 	in.store, in.origin = st, set
 	if in.contract, err = contract.Read(described.Document()); err != nil {
 		t.Fatal(err)
 	}
-	handler = New(Config{Keys: ring, Tokens: in.tokens, Denials: in.denials, Origin: set, Now: time.Now, Log: log})
+	in.desk = signin.New(signin.Config{
+		Records: st, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: credential.NewHasher(0), Denials: in.denials,
+		Now: in.now, Logger: log,
+	})
+	s := New(Config{Keys: ring, Tokens: in.tokens, Desk: in.desk, Denials: in.denials, Origin: set, Now: in.now, Log: log})
+	handler, in.config = s, &s.Config
 	return in
 }
+
+// now is the time of the issuer, which may be ahead of the machine's.
+func (in *installation) now() time.Time { return time.Now().Add(time.Duration(in.ahead.Load())) }
+
+// wait moves the issuer's clock on.
+func (in *installation) wait(d time.Duration) { in.ahead.Add(int64(d)) }
 
 // ask sends a request and returns status, header and the JSON object answered.
 func (in *installation) ask(t testing.TB, method, path, body string, header http.Header) (int, http.Header, map[string]any) {
@@ -218,8 +236,10 @@ func TestRefusalsHaveTheFormOfRFC6749(t *testing.T) {
 		{"secret in the query", "POST", tokenPath + "?client_secret=" + secret, without("client_secret"), formHeader, 401, "invalid_client", 7000218},
 		{"everything in the query", "POST", tokenPath + "?" + good(), "", formHeader, 400, "invalid_request", 900144},
 		{"password grant", "POST", tokenPath, with("grant_type", "password"), formHeader, 400, "unsupported_grant_type", 70003},
-		{"refresh grant", "POST", tokenPath, with("grant_type", "refresh_token"), formHeader, 400, "unsupported_grant_type", 70003},
-		{"device grant", "POST", tokenPath, with("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), formHeader, 400, "unsupported_grant_type", 70003},
+		{"another grant", "POST", tokenPath, with("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), formHeader, 400, "unsupported_grant_type", 70003},
+		{"no refresh token", "POST", tokenPath, with("grant_type", "refresh_token"), formHeader, 400, "invalid_request", 900144},
+		{"no device code", "POST", tokenPath, with("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), formHeader, 400, "invalid_request", 900144},
+		{"no code", "POST", tokenPath, with("grant_type", "authorization_code"), formHeader, 400, "invalid_request", 900144},
 		{"another resource", "POST", tokenPath, with("scope", "https://graph.microsoft.com/.default"), formHeader, 400, "invalid_scope", 70011},
 		{"two resources", "POST", tokenPath, with("scope", scope+" https://api.security.microsoft.com/.default"), formHeader, 400, "invalid_scope", 70011},
 		{"a single permission", "POST", tokenPath, with("scope", "https://api.securitycenter.microsoft.com/Machine.Read"), formHeader, 400, "invalid_scope", 70011},
@@ -331,7 +351,7 @@ func FuzzForm(f *testing.F) {
 	f.Add("a=b&a=c&grant_type=x&grant_type=y")
 	f.Add("%zz;&=&&")
 	f.Fuzz(func(t *testing.T, body string) {
-		got, err := parseForm(body)
+		got, err := parseForm(body, parameters)
 		if err == nil && len(got) > len(parameters) {
 			t.Errorf("%q: %v", body, got)
 		}

@@ -43,7 +43,7 @@ func TestMetadataStandsUnderTheBaseURLThatWasAsked(t *testing.T) {
 					t.Errorf("%s at %q: %s is %v, want %s", path, c.host, name, got[name], root+want)
 				}
 			}
-			methods, algorithms := []any{"client_secret_post", "client_secret_basic", "private_key_jwt"}, []any{"RS256", "PS256", "ES256"}
+			methods, algorithms := []any{"client_secret_post", "client_secret_basic", "private_key_jwt", "none"}, []any{"RS256", "PS256", "ES256"}
 			if !cmp.Equal(got["token_endpoint_auth_methods_supported"], any(methods)) || !cmp.Equal(got["token_endpoint_auth_signing_alg_values_supported"], any(algorithms)) {
 				t.Errorf("%s: methods %v, algorithms %v", path, got["token_endpoint_auth_methods_supported"], got["token_endpoint_auth_signing_alg_values_supported"])
 			}

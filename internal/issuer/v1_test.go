@@ -82,7 +82,7 @@ func TestV1RefusesAnotherResourceAsSuch(t *testing.T) {
 		{"two resources", goodV1(resource, "resource", resource), 400, "invalid_request"},
 		{"another scope in its place", strings.Replace(good(), url.QueryEscape(scope), "https%3A%2F%2Fgraph.microsoft.com%2F.default", 1), 400, "invalid_scope"},
 		{"wrong secret", strings.Replace(goodV1(resource), secret, "guess", 1), 401, "invalid_client"},
-		{"device code", strings.Replace(goodV1(resource), "client_credentials", "device_code", 1), 400, "unsupported_grant_type"},
+		{"device code", strings.Replace(goodV1(resource), "client_credentials", "device_code", 1), 400, "invalid_request"},
 	} {
 		if status, _, got := in.ask(t, "POST", tokenPathOfV1, c.body, formHeader); status != c.status || got["error"] != c.code {
 			t.Errorf("%s: %d %v, want %d %s", c.name, status, got, c.status, c.code)

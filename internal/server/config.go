@@ -37,6 +37,7 @@ type Config struct {
 	Connections           int                `help:"Most connections at once. Default: three quarters of the files that the process may have open, at most 100000." env:"SWAB_CONNECTIONS" placeholder:"N"`
 	ConnectionsPerAddress int                `help:"Most connections at once from one address (IPv6: from one /64 network) on which nobody has proved who they are; those from a --proxy network are not counted. Default: 4096, at most half of --connections." env:"SWAB_CONNECTIONS_PER_ADDRESS" placeholder:"N"`
 	Limits                command.Table      `help:"Limits of calls of the API: on, or off for none at all. In the file also other figures of single APIs (docs/limits.md)." env:"SWAB_LIMITS" default:"on" placeholder:"on|off"`
+	PasswordGrant         bool               `help:"Let applications sign people in by a password that they ask for themselves. Off unless a script needs it: such an application sees the password, and no one-time code is asked for (who has one can't sign in that way)." env:"SWAB_PASSWORD_GRANT"`
 	PackageLimit          int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
 	LinkLife              time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
 	PendingLife           time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`

@@ -36,6 +36,7 @@ import (
 	"swab/internal/limit"
 	"swab/internal/manual"
 	"swab/internal/origin"
+	"swab/internal/signin"
 	"swab/internal/store"
 	"swab/internal/vault"
 )
@@ -58,6 +59,7 @@ type Server struct {
 	engine    *action.Engine
 	register  *access.Register
 	hasher    *credential.Hasher // of the passwords of people
+	desk      *signin.Desk
 	fleet     *fleet.Fleet
 	bus       *bus.Local
 	waker     atomic.Pointer[bus.Local] // the same, once there is one, for the store
@@ -259,8 +261,12 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Denials: s.denials,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
+	s.desk = signin.New(signin.Config{
+		Records: s.store, Directory: s.tokens.Directory, Resources: s.tokens.Resources, Secrets: ring, Hasher: s.hasher, Denials: s.denials, Now: s.now, Logger: s.log,
+	})
 	s.issuer = issuer.New(issuer.Config{
-		Keys: ring, Tokens: s.tokens, Denials: s.denials, Origin: s.origin, Now: s.now, Log: s.log, Observe: s.metrics.observe,
+		Keys: ring, Tokens: s.tokens, Desk: s.desk, Denials: s.denials, Origin: s.origin, Passwords: s.config.PasswordGrant,
+		Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
 	s.manual, err = manual.New(manual.Config{Origin: s.origin, Now: s.now, Observe: s.metrics.observe})
 	return err
@@ -330,6 +336,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	work.Go(func() { s.settles(background) })
 	work.Go(func() { s.denials.Run(background) })
+	work.Go(func() { s.desk.Run(background) })
 	work.Go(func() { s.sweeps(background) })
 	work.Go(func() { s.foreign.Run(background) })
 	stopMetrics, err := s.serveMetrics(ctx, &work, failed)
@@ -421,6 +428,12 @@ func (s *Server) sweep(ctx context.Context) {
 		var err error
 		if more, err = s.store.ForgetAddresses(ctx, s.now().Add(-fleet.Remembered-fleet.Around)); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "old addresses of devices could not be forgotten; the sweep tries again", "err", err)
+		}
+	}
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = s.store.ForgetSignIns(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "sign-ins that have run out could not be forgotten; the sweep tries again", "err", err)
 		}
 	}
 	s.forgetCalls(ctx)

@@ -21,6 +21,11 @@ func (d *Desk) Credential(ctx context.Context, s Signed) (auth.Credential, error
 	return d.Records.Credential(ctx, s.Person.Tenant, s.Person.ID)
 }
 
+// Groups returns the names of the user groups that somebody is in.
+func (d *Desk) Groups(ctx context.Context, s Signed) ([]string, error) {
+	return d.Records.GroupNames(ctx, s.Person.Tenant, s.Person.ID)
+}
+
 // ChangePassword sets somebody's password, and ends all of their sign-ins but the
 // one that they do it in. The errors are those of [Desk.Password] and
 // [Desk.NewPassword].

@@ -101,10 +101,22 @@ func (d *Desk) Find(ctx context.Context, v Visitor, cookie string) (Signed, bool
 	return Signed{s, person}, true, nil
 }
 
-// SignOut ends somebody's own browser's session, or another sign-in of theirs and
-// those that began from it.
-func (d *Desk) SignOut(ctx context.Context, v Visitor, s Signed, id string) error {
-	return d.Records.EndSession(ctx, v.Tenant.ID, s.Person.ID, id, d.entry(v, s.Person, audit.ActEndSignIn, s.Person.ID, audit.Clip(id)))
+// SignOut ends somebody's own sign-in in this browser. Applications that began
+// from it go on: who signs out at a borrowed computer does not sign out of the
+// command line at home.
+func (d *Desk) SignOut(ctx context.Context, v Visitor, s Signed) error {
+	return d.signOut(ctx, v, s, s.Session.ID, true)
+}
+
+// SignOutOf ends one of somebody's sign-ins: of an application, or of a browser
+// and then of the applications that began from it, since it may have been a
+// stranger's. One that is not theirs is fault.NotFound.
+func (d *Desk) SignOutOf(ctx context.Context, v Visitor, s Signed, id string) error {
+	return d.signOut(ctx, v, s, id, false)
+}
+
+func (d *Desk) signOut(ctx context.Context, v Visitor, s Signed, id string, alone bool) error {
+	return d.Records.EndSession(ctx, v.Tenant.ID, s.Person.ID, id, alone, d.entry(v, s.Person, audit.ActEndSignIn, s.Person.ID, audit.Clip(id)))
 }
 
 // SignOutEverywhere ends all of somebody's sign-ins, this one too.
@@ -146,7 +158,7 @@ func (d *Desk) EndSessions(ctx context.Context, who auth.Caller, person, id stri
 	if id == "" {
 		return d.Records.EndSessions(ctx, who.Tenant, p.ID, "", e)
 	}
-	if err := d.Records.EndSession(ctx, who.Tenant, p.ID, id, e); err != nil {
+	if err := d.Records.EndSession(ctx, who.Tenant, p.ID, id, false, e); err != nil {
 		return d.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActEndSignIn, Object: p.ID}, "", err)
 	}
 	return nil

@@ -53,6 +53,9 @@ type Records interface {
 	Person(ctx context.Context, tenant, id string) (auth.Person, error)
 	Credential(ctx context.Context, tenant, person string) (auth.Credential, error)
 
+	// GroupNames returns the names of the user groups that a person is in.
+	GroupNames(ctx context.Context, tenant, person string) ([]string, error)
+
 	// ChangeCredential changes what a person proves themselves by in one
 	// transaction, alone among the changes of it. An error of change leaves
 	// everything as it was, and comes back as it is.
@@ -77,9 +80,10 @@ type Records interface {
 	// first, at most so many.
 	Sessions(ctx context.Context, tenant, person string, most int) ([]Session, error)
 
-	// EndSession ends one of a person's sessions and those that began from it, and
-	// records the entry. One that is not there, or has ended, is fault.NotFound.
-	EndSession(ctx context.Context, tenant, person, id string, e audit.Entry) error
+	// EndSession ends one of a person's sessions and, unless alone, those that began
+	// from it, and records the entry. One that is not there, or has ended, is
+	// fault.NotFound.
+	EndSession(ctx context.Context, tenant, person, id string, alone bool, e audit.Entry) error
 
 	// EndSessions ends all of a person's sessions but the one to keep ("": none),
 	// and records the entry.

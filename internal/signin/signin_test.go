@@ -326,9 +326,16 @@ func TestASignInReplacesTheOneThatTheBrowserHad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g, err := h.Redeem(t.Context(), h.visit, h.app, h.code(t, first), "http://localhost:1", verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
 	second, _, err := h.Begin(t.Context(), h.visit, p, first.Session.ID)
 	if err != nil || second.Session.ID == first.Session.ID || h.alive(t, first.Session.ID) || !h.alive(t, second.Session.ID) {
 		t.Errorf("first %t, second %t, %v", h.alive(t, first.Session.ID), h.alive(t, second.Session.ID), err)
+	}
+	if err := h.SignOut(t.Context(), h.visit, second); err != nil || h.alive(t, second.Session.ID) || !h.alive(t, g.Session.ID) {
+		t.Errorf("signed out: the browser %t, the application %t, %v", h.alive(t, second.Session.ID), h.alive(t, g.Session.ID), err)
 	}
 }
 
@@ -484,10 +491,10 @@ func TestARefreshAsksForNoMoreAndRaisesNoRevision(t *testing.T) {
 func TestWhoLeavesIsSignedInNowhere(t *testing.T) {
 	for what, leave := range map[string]func(*testing.T, *hall, signin.Signed, signin.Grant) error{
 		"the person ends the browser's sign-in": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
-			return h.SignOut(t.Context(), h.visit, s, s.Session.ID)
+			return h.SignOutOf(t.Context(), h.visit, s, s.Session.ID)
 		},
 		"the person ends the application's": func(t *testing.T, h *hall, s signin.Signed, g signin.Grant) error {
-			return h.SignOut(t.Context(), h.visit, s, g.Session.ID)
+			return h.SignOutOf(t.Context(), h.visit, s, g.Session.ID)
 		},
 		"everywhere": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
 			return h.SignOutEverywhere(t.Context(), h.visit, s)
@@ -619,7 +626,7 @@ func TestADeviceCodeGoesOneWay(t *testing.T) {
 	if err := h.Decide(t.Context(), h.visit, s, c, h.app, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SignOut(t.Context(), h.visit, s, s.Session.ID); err != nil {
+	if err := h.SignOutOf(t.Context(), h.visit, s, s.Session.ID); err != nil {
 		t.Fatal(err)
 	}
 	poll(code, signin.InvalidGrant)

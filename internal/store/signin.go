@@ -39,6 +39,14 @@ func (s *Store) Account(ctx context.Context, tenant, principal string) (auth.Per
 	return a.Person, a.Credential, err
 }
 
+// GroupNames returns the names of the user groups that a person is in.
+func (s *Store) GroupNames(ctx context.Context, tenant, person string) ([]string, error) {
+	return read(ctx, s, "user groups of user "+person, func(ctx context.Context, c *conn) ([]string, error) {
+		return all(ctx, c, value[string], "SELECT g.name FROM user_group_members m JOIN user_groups g ON g.tenant = m.tenant AND g.id = m.user_group "+
+			"WHERE m.tenant = ? AND m.member = ? ORDER BY g.folded", tenant, person)
+	})
+}
+
 // ChangeCredential changes a person's credential as signin.Records says.
 func (s *Store) ChangeCredential(ctx context.Context, tenant, person string, change func(auth.Credential) (signin.CredentialChange, error)) error {
 	_, err := write(ctx, s, "change the credential of user "+person, func(ctx context.Context, t *tx) (none struct{}, err error) {
@@ -91,7 +99,7 @@ func (s *Store) AddSession(ctx context.Context, n signin.Session, refresh *signi
 			}
 		}
 		if replaces != "" {
-			if err := t.endSession(ctx, n.Tenant, replaces); err != nil {
+			if err := t.endSession(ctx, n.Tenant, replaces, true); err != nil {
 				return none, err
 			}
 		}
@@ -186,8 +194,9 @@ func (s *Store) Sessions(ctx context.Context, tenant, person string, most int) (
 	})
 }
 
-// EndSession ends one of a person's sessions and those that began from it.
-func (s *Store) EndSession(ctx context.Context, tenant, person, id string, e audit.Entry) error {
+// EndSession ends one of a person's sessions and, unless alone, those that began
+// from it.
+func (s *Store) EndSession(ctx context.Context, tenant, person, id string, alone bool, e audit.Entry) error {
 	_, err := write(ctx, s, "end session "+id, func(ctx context.Context, t *tx) (none struct{}, err error) {
 		n, err := s.sessionOf(ctx, t.conn, tenant, id, t.dialect.lock("s"))
 		if err != nil {
@@ -196,7 +205,7 @@ func (s *Store) EndSession(ctx context.Context, tenant, person, id string, e aud
 		if n.Person != person {
 			return none, noSession(nil)
 		}
-		if err := t.endSession(ctx, tenant, id); err != nil {
+		if err := t.endSession(ctx, tenant, id, alone); err != nil {
 			return none, err
 		}
 		_, _, err = t.record(ctx, tenant, e)
@@ -205,10 +214,15 @@ func (s *Store) EndSession(ctx context.Context, tenant, person, id string, e aud
 	return err
 }
 
-// endSession ends a session, and then those that began from it: whoever begins
-// one relies on its parent, and has either been seen or sees it ended.
-func (t *tx) endSession(ctx context.Context, tenant, id string) error {
-	for _, column := range []string{"id", "parent"} {
+// endSession ends a session and then, unless alone, those that began from it:
+// whoever begins one relies on its parent, and has either been seen or sees it
+// ended.
+func (t *tx) endSession(ctx context.Context, tenant, id string, alone bool) error {
+	columns := []string{"id", "parent"}
+	if alone {
+		columns = columns[:1]
+	}
+	for _, column := range columns {
 		if _, err := t.exec(ctx, "UPDATE sessions SET ended = ? WHERE tenant = ? AND "+column+" = ? AND ended = ?", true, tenant, id, false); err != nil {
 			return err
 		}
@@ -303,7 +317,7 @@ func (t *tx) outcome(ctx context.Context, tenant string, o signin.Outcome) error
 		}
 	}
 	if o.End != "" {
-		if err := t.endSession(ctx, tenant, o.End); err != nil {
+		if err := t.endSession(ctx, tenant, o.End, false); err != nil {
 			return err
 		}
 	}
