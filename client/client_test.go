@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,5 +316,39 @@ func TestCredentialsShowNoSecret(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %+v %#v %s", cred, cred, cred, cred); strings.Contains(s, "hunter") {
 		t.Errorf("shown: %s", s)
+	}
+}
+
+func TestAuditSearchWalksItsPages(t *testing.T) {
+	s, c := newServer(t)
+	asked := []string{}
+	s.api("GET /api/swab/v1/audit/entries", func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		switch r.FormValue("after") {
+		case "":
+			fmt.Fprint(w, `{"value":[{"index":7,"time":"2026-03-01T12:00:00.1234567Z","act":"role.change","changes":[{"field":"name","from":["a"],"to":["b"],"omitted":0}]}],"next":"p2"}`)
+		case "p2":
+			fmt.Fprint(w, `{"value":[{"index":null,"time":"2026-03-01T12:00:00Z","act":"role.create"}]}`)
+		case "p3":
+			fmt.Fprint(w, `{"value":[],"next":"p3"}`)
+		}
+	})
+	var acts []string
+	search := AuditSearch{Since: time.Unix(0, 100), Acts: []string{"role.*", "app.create"}, User: "ann", Top: 1}
+	for e, err := range c.AllAudit(t.Context(), search) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Act == "role.change" && (*e.Index != 7 || e.Changes[0].To[0] != "b" || e.Time.Nanosecond() != 123456700) || e.Act == "role.create" && e.Index != nil {
+			t.Errorf("got %+v", e)
+		}
+		acts = append(acts, e.Act)
+	}
+	query := "act=role.%2A&act=app.create&since=1970-01-01T00%3A00%3A00.0000001Z&top=1&user=ann"
+	if want := []string{query, "act=role.%2A&act=app.create&after=p2" + query[len("act=role.%2A&act=app.create"):]}; !slices.Equal(asked, want) || len(acts) != 2 {
+		t.Errorf("asked with %v for %v", asked, acts)
+	}
+	if _, err := c.SearchAudit(t.Context(), search, "p3"); err != nil {
+		t.Error(err)
 	}
 }

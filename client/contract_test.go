@@ -61,6 +61,10 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 	"listAvailableActions": func(ctx context.Context, c *client.Client) error { return second(c.AvailableActions(ctx, "web1")) },
 
 	"readAuditLog": func(ctx context.Context, c *client.Client) error { return second(c.Audit(ctx, 0, 1)) },
+	"searchAuditLog": func(ctx context.Context, c *client.Client) error {
+		return second(c.SearchAudit(ctx, client.AuditSearch{Since: time.Unix(1, 0), Acts: []string{"user.*", "app.create"}, Who: "user/x", Result: "done", Top: 5}, "x"))
+	},
+	"getAuditEntry": func(ctx context.Context, c *client.Client) error { return second(c.AuditEntry(ctx, 0)) },
 	"getAttempt": func(ctx context.Context, c *client.Client) error {
 		return second(c.AttemptBytes(ctx, "a", 1, io.Discard))
 	},

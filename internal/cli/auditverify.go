@@ -1,21 +1,46 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 
+	"swab/client"
 	"swab/internal/audit"
 	"swab/internal/command"
 	"swab/internal/evidence"
 )
 
+// knownLog is what is known beforehand of the log that a server shows.
+type knownLog struct {
+	Tenant string `help:"The tenant's id. Default: that of the credentials." env:"SWAB_TENANT" placeholder:"ID"`
+	LogKey string `name:"log-key" help:"Public key that the log's checkpoints must be signed by, base64. Default: that of the credentials." env:"SWAB_LOG_KEY" placeholder:"KEY"`
+}
+
+// of is the tenant whose log it is, and the key that signs it: nil where nothing
+// says which.
+func (k knownLog) of(cred client.Credentials) (tenant string, key ed25519.PublicKey, err error) {
+	tenant, key = cmp.Or(k.Tenant, cred.TenantID), cred.LogKey
+	if k.LogKey != "" {
+		if key, err = publicKey(k.LogKey); err != nil {
+			return "", nil, fmt.Errorf("--log-key: %w", err)
+		}
+	}
+	switch len(key) {
+	case 0:
+		return tenant, nil, nil
+	case ed25519.PublicKeySize:
+		return tenant, key, nil
+	}
+	return "", nil, errors.New("the log key of the credentials is not an Ed25519 public key")
+}
+
 type auditVerify struct {
 	connection
-	Tenant  string   `help:"The tenant's id. Default: that of the credentials." env:"SWAB_TENANT" placeholder:"ID"`
-	LogKey  string   `name:"log-key" help:"Public key that the log's checkpoints must be signed by, base64. Default: that of the credentials." env:"SWAB_LOG_KEY" placeholder:"KEY"`
+	knownLog
 	Package []string `help:"A package whose request and seal must be in this log; may be repeated." sep:"none" placeholder:"FILE"`
 	output
 }
@@ -43,20 +68,12 @@ func (a *auditVerify) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer cl.Close()
-	key, tenant := ed25519.PublicKey(cred.LogKey), cred.TenantID
-	if a.LogKey != "" {
-		if key, err = publicKey(a.LogKey); err != nil {
-			return fmt.Errorf("--log-key: %w", err)
-		}
+	tenant, key, err := a.of(cred)
+	if err != nil {
+		return err
 	}
-	if a.Tenant != "" {
-		tenant = a.Tenant
-	}
-	if len(key) == 0 {
+	if key == nil {
 		return errors.New("which key signs this log? give --log-key, or --credentials with the server's bootstrap.json; the key that the server names itself proves nothing")
-	}
-	if len(key) != ed25519.PublicKeySize {
-		return errors.New("the log key of the credentials is not an Ed25519 public key")
 	}
 	checked := make([]checkedPackage, len(a.Package))
 	var seen []audit.Head

@@ -76,6 +76,8 @@ func Commands() []command.Command {
 			{Name: "rotate", Help: "Have the next key made", Run: func() command.Runner { return &keyRotate{} }},
 		}},
 		{Name: "audit", Help: "The audit log", Verbs: []command.Command{
+			{Name: "list", Help: "Find entries of the audit log, the newest first", Run: func() command.Runner { return &auditList{} }},
+			{Name: "show", Help: "Show one entry, and check that it is in the log", Run: func() command.Runner { return &auditShow{} }},
 			{Name: "verify", Help: "Check the audit log, whole, against its signed checkpoint", Run: func() command.Runner { return &auditVerify{} }},
 		}},
 		{Name: "version", Help: "Say which release this is", Run: func() command.Runner { return &version{} }},

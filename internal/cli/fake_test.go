@@ -205,6 +205,7 @@ func startService(f *fixture) *service {
 	})
 	mux.HandleFunc("GET /packages/p.zip.receipt", func(w http.ResponseWriter, _ *http.Request) { w.Write(f.receipt) })
 	mux.HandleFunc("GET /api/swab/v1/audit", s.audit)
+	s.search(mux)
 	mux.HandleFunc("GET /api/admin/v1/enrollments", s.enrollments)
 	mux.HandleFunc("POST /api/admin/v1/enrollments/{id}/revoke", s.revoke)
 	s.keys(mux)

@@ -43,7 +43,7 @@ func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 	s.files(dir)
 	t.Chdir(dir)
 	for _, args := range []string{
-		"device list --credentials bootstrap.json", "device list --credentials bootstrap.json --json", "enrollment list --credentials bootstrap.json",
+		"audit list --credentials bootstrap.json", "audit list --credentials bootstrap.json --json", "audit show 4 --credentials bootstrap.json", "device list --credentials bootstrap.json", "device list --credentials bootstrap.json --json", "enrollment list --credentials bootstrap.json",
 		"show good.zip", "show good.zip --json", "show good.zip Processes/processes", "show good.zip processes --csv",
 		"verify good.zip --json", "verify good.zip --device " + string(deviceID()),
 	} {
