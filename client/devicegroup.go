@@ -80,6 +80,31 @@ func (c *Client) ofDeviceGroup(ctx context.Context, method string, id int64, in 
 	return out, err
 }
 
+// RulePreview is what a rule matches, whatever device groups there are.
+type RulePreview struct {
+	Count    int64             `json:"count"`
+	Complete bool              `json:"complete"` // false: there may be more than were counted
+	Devices  []PreviewedDevice `json:"devices"`  // the one enrolled last first, at most 10
+}
+
+// PreviewedDevice is a device with what rules look at.
+type PreviewedDevice struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Platform string   `json:"osPlatform"`
+	Tags     []string `json:"tags"`
+}
+
+// PreviewRule says which devices a rule would match.
+func (c *Client) PreviewRule(ctx context.Context, rule []Condition) (RulePreview, error) {
+	var out RulePreview
+	in := struct {
+		Rule []Condition `json:"rule"`
+	}{rule}
+	err := c.call(ctx, http.MethodPost, deviceGroupsPath+"/preview", nil, in, &out, maxEntity)
+	return out, err
+}
+
 // OrderDeviceGroups gives the device groups the ranks in which they are named:
 // all of them but the default one. It returns them as they are then.
 func (c *Client) OrderDeviceGroups(ctx context.Context, ids []int64) ([]DeviceGroup, error) {

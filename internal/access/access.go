@@ -67,6 +67,10 @@ type Records interface {
 	// Policy returns the roles and device groups of a tenant.
 	Policy(ctx context.Context, tenant string) (*auth.Policy, error)
 
+	// Preview returns devices within reach that a rule matches, the one enrolled
+	// last first, at most top, how many there are, and whether it knows of all.
+	Preview(ctx context.Context, tenant string, reach device.Reach, rule device.Rule, top int) (devices []device.Device, total int64, whole bool, err error)
+
 	// PersonNamed finds a person by the id, or by the user principal name.
 	PersonNamed(ctx context.Context, tenant, name string) (auth.Person, error)
 

@@ -80,6 +80,34 @@ func rule(rule device.Rule) error {
 	return nil
 }
 
+// MaxPreview is how many devices a preview shows.
+const MaxPreview = 10
+
+// Preview is what a rule matches, whatever groups there are.
+type Preview struct {
+	Devices []device.Device // the one enrolled last first, at most MaxPreview
+	Count   int64           // of all that match
+	Whole   bool            // false: there may be more, counting them would take too long
+}
+
+// PreviewRule says which devices within the caller's reach a rule matches.
+func (r *Register) PreviewRule(ctx context.Context, who auth.Caller, read func() (device.Rule, error)) (Preview, error) {
+	const act = audit.ActReadDeviceGroup
+	if err := r.permit(ctx, who, act, who.Tenant, auth.AdministerAccess); err != nil {
+		return Preview{}, err
+	}
+	asked, err := read()
+	if err == nil {
+		err = rule(asked)
+	}
+	if err != nil {
+		return Preview{}, r.refuse(ctx, who, act, who.Tenant, err)
+	}
+	var p Preview
+	p.Devices, p.Count, p.Whole, err = r.Records.Preview(ctx, who.Tenant, who.Reach(), asked, MaxPreview)
+	return p, err
+}
+
 // CreateDeviceGroup makes a device group. Devices that match its rule leave the
 // groups of lower ranks for it.
 func (r *Register) CreateDeviceGroup(ctx context.Context, who auth.Caller, read func() (NewDeviceGroup, error)) (device.Group, error) {

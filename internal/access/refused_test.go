@@ -174,6 +174,10 @@ func operations(t *testing.T) []operation {
 			_, err := r.DeleteDeviceGroup(ctx, who, id)
 			return err
 		}},
+		{"preview a rule", audit.ActReadDeviceGroup, "", func(r *access.Register, who auth.Caller, _ string) error {
+			_, err := r.PreviewRule(ctx, who, as(tagged("x")))
+			return err
+		}},
 		{"rank device groups", audit.ActOrderDeviceGroups, "", func(r *access.Register, who auth.Caller, _ string) error {
 			_, err := r.OrderDeviceGroups(ctx, who, as([]int64{}))
 			return err

@@ -102,6 +102,7 @@ type register interface {
 	CreateDeviceGroup(ctx context.Context, who auth.Caller, read func() (access.NewDeviceGroup, error)) (device.Group, error)
 	ChangeDeviceGroup(ctx context.Context, who auth.Caller, id string, read func() (access.DeviceGroupChange, error)) (device.Group, error)
 	DeleteDeviceGroup(ctx context.Context, who auth.Caller, id string) (device.Group, error)
+	PreviewRule(ctx context.Context, who auth.Caller, read func() (device.Rule, error)) (access.Preview, error)
 	OrderDeviceGroups(ctx context.Context, who auth.Caller, read func() (ids []int64, err error)) ([]device.Group, error)
 
 	Issuers(ctx context.Context, who auth.Caller) ([]auth.TrustedIssuer, error)

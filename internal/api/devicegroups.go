@@ -115,6 +115,37 @@ func (a *API) deleteDeviceGroup(ctx context.Context, c *call) (reply, error) {
 	return oneDeviceGroup(a.Register.DeleteDeviceGroup(ctx, c.who, c.id("deviceGroup")))
 }
 
+// rulePreview is what a rule matches.
+type rulePreview struct {
+	Count    int64             `json:"count"`
+	Complete bool              `json:"complete"` // false: there may be more than were counted
+	Devices  []previewedDevice `json:"devices"`  // the one enrolled last first, at most access.MaxPreview
+}
+
+// previewedDevice is a device with what rules look at.
+type previewedDevice struct {
+	ID       device.ID `json:"id"`
+	Name     string    `json:"name"`
+	Platform string    `json:"osPlatform"`
+	Tags     []string  `json:"tags"`
+}
+
+func (a *API) previewRule(ctx context.Context, c *call) (reply, error) {
+	found, err := a.Register.PreviewRule(ctx, c.who, func() (device.Rule, error) {
+		f := c.form(false, "rule")
+		rule := f.rule("rule")
+		return rule, f.err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	shown := rulePreview{Count: found.Count, Complete: found.Whole, Devices: []previewedDevice{}}
+	for _, d := range found.Devices {
+		shown.Devices = append(shown.Devices, previewedDevice{ID: d.ID, Name: d.Facts.Name, Platform: d.Facts.Platform, Tags: append([]string{}, d.Tags...)})
+	}
+	return reply{body: shown}, nil
+}
+
 // orderDeviceGroups gives the device groups the ranks in which the body names
 // them.
 func (a *API) orderDeviceGroups(ctx context.Context, c *call) (reply, error) {

@@ -98,6 +98,7 @@ var limits = []limited{
 	{"DELETE api/admin/v1/roles/{role}", "deleteRole", usual},
 	{"GET api/admin/v1/deviceGroups", "listDeviceGroups", usual},
 	{"POST api/admin/v1/deviceGroups", "createDeviceGroup", usual},
+	{"POST api/admin/v1/deviceGroups/preview", "previewRule", usual},
 	{"POST api/admin/v1/deviceGroups/order", "orderDeviceGroups", usual},
 	{"GET api/admin/v1/deviceGroups/{deviceGroup}", "getDeviceGroup", usual},
 	{"PATCH api/admin/v1/deviceGroups/{deviceGroup}", "changeDeviceGroup", usual},

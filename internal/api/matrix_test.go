@@ -89,6 +89,7 @@ var matrix = map[string]asked{
 	"DELETE api/admin/v1/roles/{role}":                          {own: 200},
 	"GET api/admin/v1/deviceGroups":                             {own: 200},
 	"POST api/admin/v1/deviceGroups":                            {body: `{"name":"x","rule":[{"property":"tag","operator":"equals","values":["x"]}],"userGroups":["{userGroup}"]}`, own: 201},
+	"POST api/admin/v1/deviceGroups/preview":                    {body: `{"rule":[{"property":"tag","operator":"equals","values":["{tag}"]}]}`, own: 200},
 	"POST api/admin/v1/deviceGroups/order":                      {body: `{"ids":[{deviceGroup}]}`, own: 400}, // there are two by then
 	"GET api/admin/v1/deviceGroups/{deviceGroup}":               {own: 200},
 	"PATCH api/admin/v1/deviceGroups/{deviceGroup}":             {body: `{"userGroups":["{userGroup}"]}`, own: 200},

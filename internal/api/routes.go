@@ -86,6 +86,7 @@ func (a *API) table() []route {
 		{"DELETE", "api/admin/v1/roles/{role}", false, answer(a.deleteRole)},
 		{"GET", "api/admin/v1/deviceGroups", false, answer(a.deviceGroups)},
 		{"POST", "api/admin/v1/deviceGroups", false, answer(a.createDeviceGroup)},
+		{"POST", "api/admin/v1/deviceGroups/preview", false, answer(a.previewRule)},
 		{"POST", "api/admin/v1/deviceGroups/order", false, answer(a.orderDeviceGroups)},
 		{"GET", "api/admin/v1/deviceGroups/{deviceGroup}", false, answer(a.deviceGroup)},
 		{"PATCH", "api/admin/v1/deviceGroups/{deviceGroup}", false, answer(a.changeDeviceGroup)},

@@ -97,6 +97,7 @@ var permissions = []struct{ method, path, required string }{
 	{"DELETE", "/api/admin/v1/roles/x", "Swab.Administer"},
 	{"GET", "/api/admin/v1/deviceGroups", "Swab.Administer"},
 	{"POST", "/api/admin/v1/deviceGroups", "Swab.Administer"},
+	{"POST", "/api/admin/v1/deviceGroups/preview", "Swab.Administer"},
 	{"POST", "/api/admin/v1/deviceGroups/order", "Swab.Administer"},
 	{"GET", "/api/admin/v1/deviceGroups/1", "Swab.Administer"},
 	{"PATCH", "/api/admin/v1/deviceGroups/1", "Swab.Administer"},
