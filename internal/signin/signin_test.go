@@ -784,3 +784,28 @@ func FuzzScope(f *testing.F) {
 		}
 	})
 }
+
+// What a guess takes tells nothing of whether there is such a person.
+func TestAGuessTakesAsLongWhoeverIsMeant(t *testing.T) {
+	h := open(t)
+	took := map[string][]time.Duration{}
+	for range 15 {
+		h.wait(time.Minute)
+		for _, name := range []string{ann, "nobody@example.org"} {
+			a := h.attempt("guess")
+			a.Principal = name
+			begun := time.Now()
+			if _, err := h.Password(t.Context(), a); !errors.Is(err, fault.Unauthorized) {
+				t.Fatal(err)
+			}
+			took[name] = append(took[name], time.Since(begun))
+		}
+	}
+	median := func(name string) time.Duration { slices.Sort(took[name]); return took[name][len(took[name])/2] }
+	there, absent := median(ann), median("nobody@example.org")
+	ratio := float64(there) / float64(absent)
+	t.Logf("median of a wrong password %s, of nobody %s: ratio %.3f", there, absent, ratio)
+	if ratio < 0.6 || ratio > 1.6 {
+		t.Errorf("time tells who there is: ratio %.2f", ratio)
+	}
+}
