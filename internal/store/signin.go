@@ -154,17 +154,6 @@ func (s *Store) BrowserSession(ctx context.Context, tenant string, cookie [32]by
 	})
 }
 
-// Session returns a session that has not ended.
-func (s *Store) Session(ctx context.Context, tenant, id string) (signin.Session, error) {
-	return read(ctx, s, "session "+id, func(ctx context.Context, c *conn) (signin.Session, error) {
-		n, err := s.sessionOf(ctx, c, tenant, id, "")
-		if err == nil && n.Person == "" {
-			return n, noSession(nil)
-		}
-		return n, err
-	})
-}
-
 // sessionOf is a session, and nothing but its id where it has ended.
 func (s *Store) sessionOf(ctx context.Context, c *conn, tenant, id, lock string) (signin.Session, error) {
 	n, err := one(ctx, c, scanSession, selectSession+" AND s.id = ?"+lock, false, ticks(s.now()), tenant, id)
