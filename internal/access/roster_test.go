@@ -406,6 +406,9 @@ func TestNobodyRaisesTheirOwnAccessOrGivesWhatTheyLack(t *testing.T) {
 		before := snapshot(t, o.st)
 		act, err := do()
 		o.refused(name, act, err)
+		if own := slices.Contains([]string{"let one's own group reach more", "open a device group to all", "delete a device group", "put a device group of all above"}, name); own != strings.HasPrefix(err.Error(), "Nobody raises their own access") {
+			t.Errorf("%s: %v", name, err)
+		}
 		if after := snapshot(t, o.st); after != before {
 			t.Errorf("%s: it was refused, and changed things", name)
 		}
