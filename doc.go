@@ -21,7 +21,7 @@
 //
 //	the doors, each speaking one protocol
 //	internal/api               the HTTP API
-//	internal/issuer            the token endpoints
+//	internal/issuer            the token endpoints, and the pages on which people sign in
 //	internal/federation        keys of other issuers
 //	internal/manual            the description of the API, for people and programs
 //	internal/gateway           device connections and uploads, server side
