@@ -77,7 +77,7 @@ func (a *auditList) Run(ctx context.Context, env command.Env) error {
 		for i, e := range entries {
 			rows[i] = []string{indexOf(e), when(e.Time), e.Result, e.Act, callerOf(e.Who, e.Name), e.From, e.Object, detailOf(e)}
 		}
-		return tableWithin(w, width(env.Stdout), "INDEX TIME RESULT ACT WHO FROM OBJECT DETAIL", rows)
+		return tableWithin(w, width(env.Stdout), 4, "INDEX TIME RESULT ACT WHO FROM OBJECT DETAIL", rows)
 	})
 }
 
@@ -113,8 +113,11 @@ func indexOf(e client.AuditRecord) string {
 // another's. One without a name is known by its id.
 func callerOf(who, name string) string {
 	kind, _, _ := strings.Cut(who, "/")
-	if name == "" || name == kind {
+	switch name {
+	case "":
 		return who
+	case kind:
+		return kind
 	}
 	return kind + " " + name
 }

@@ -25,34 +25,51 @@ func width(w io.Writer) int {
 	return columns
 }
 
-// leastCell is how much of the last column is always left.
-const leastCell = 20
+// leastCell is how much of a column is always left.
+const leastCell = 10
 
-// tableWithin is table with the last column cut, so that lines have at most so
-// many characters; 0 for any number. What the others take is not cut: ids are
-// there to be copied.
-func tableWithin(w io.Writer, columns int, heading string, rows [][]string) error {
+// tableWithin is table with cells cut, so that lines have at most so many
+// characters, or nearly; 0 for any number. The first columns, as many as whole,
+// stay as they are. Of the others the widest are cut first.
+func tableWithin(w io.Writer, columns, whole int, heading string, rows [][]string) error {
 	if columns == 0 {
 		return table(w, heading, rows)
 	}
-	names := strings.Split(heading, " ")
-	last := len(names) - 1
-	left := columns
-	for i, name := range names[:last] {
-		most := utf8.RuneCountInString(name)
-		for _, row := range rows {
-			most = max(most, utf8.RuneCountInString(command.Printable(row[i])))
-		}
-		left -= most + 2
+	// What is escaped is as long as it shows, and so cells are made printable here.
+	printable := make([][]string, len(rows))
+	var widths []int
+	for _, name := range strings.Split(heading, " ") {
+		widths = append(widths, utf8.RuneCountInString(name))
 	}
-	left = max(left, leastCell)
-	cut := make([][]string, len(rows))
 	for i, row := range rows {
-		cut[i] = append([]string{}, row...)
-		// Cut once it is printable: what is escaped is as long as it shows.
-		if r := []rune(command.Printable(row[last])); len(r) > left {
-			cut[i][last] = string(r[:left-1]) + "…"
+		printable[i] = make([]string, len(row))
+		for c, cell := range row {
+			printable[i][c] = command.Printable(cell)
+			widths[c] = max(widths[c], utf8.RuneCountInString(printable[i][c]))
 		}
 	}
-	return table(w, heading, cut)
+	over := 2*(len(widths)-1) - columns // two characters between columns
+	for _, width := range widths {
+		over += width
+	}
+	for ; over > 0; over-- {
+		widest := whole
+		for c := range widths[whole:] {
+			if widths[whole+c] >= widths[widest] {
+				widest = whole + c
+			}
+		}
+		if widths[widest] <= leastCell {
+			break
+		}
+		widths[widest]--
+	}
+	for _, row := range printable {
+		for c := whole; c < len(row); c++ {
+			if r := []rune(row[c]); len(r) > widths[c] {
+				row[c] = string(r[:widths[c]-1]) + "…"
+			}
+		}
+	}
+	return table(w, heading, printable)
 }
