@@ -31,8 +31,8 @@ func (d *Desk) known(cookie, tenant, principal string) string {
 	}
 	id, rest, _ := strings.Cut(cookie, ".")
 	until, sum, _ := strings.Cut(rest, ".")
-	end, err1 := base64.RawURLEncoding.DecodeString(until)
-	mac, err2 := base64.RawURLEncoding.DecodeString(sum)
+	end, err1 := base64.RawURLEncoding.Strict().DecodeString(until)
+	mac, err2 := base64.RawURLEncoding.Strict().DecodeString(sum)
 	if err1 != nil || err2 != nil || len(end) != 8 || !d.Secrets.CheckMAC(keys.SignIn, knownFor(tenant, principal, id, until), mac) {
 		return ""
 	}
