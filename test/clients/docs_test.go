@@ -29,7 +29,7 @@ func TestPageShowsWhatIsRun(t *testing.T) {
 			t.Errorf("%s: %s (-run, +shown):\n%s", b[1], b[2], diff)
 		}
 	}
-	for _, file := range []string{"admit.sh", "go_test.go", "msal_test.go", "azidentity_test.go", "oauth2_test.go", "node/msal.mjs", "node/identity.mjs", "python/flow.py", "curl/flow.sh"} {
+	for _, file := range []string{"admit.sh", "go_test.go", "msal_test.go", "azidentity_test.go", "oauth2_test.go", "node/msal.mjs", "node/identity.mjs", "node/people.mjs", "people_test.go", "azperson_test.go", "python/flow.py", "python/people.py", "curl/flow.sh"} {
 		for _, m := range begin.FindAllStringSubmatch(read(t, file), -1) {
 			if m[1] != "end" && !shown[file+": "+m[1]] {
 				t.Errorf("the page does not show %s: %s", file, m[1])

@@ -141,6 +141,9 @@ func (h *house) check(t *testing.T, s site, got []step, want []string) {
 			t.Errorf("%s: %q, want %q", name, g, want)
 		}
 	}
+	if !slices.Contains(want, "collect") {
+		return
+	}
 	for step, want := range map[string]string{"collect": client.Succeeded, "cancel": client.Cancelled} {
 		a, err := h.admin.Action(t.Context(), seen[step])
 		if err != nil || a.Status != want {

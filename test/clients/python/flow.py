@@ -147,4 +147,5 @@ def defaults():
     say("list", found(token_of(app.acquire_token_for_client([f"{api_base}/.default"]))))
 
 
-{"flow": whole, "defaults": defaults}[sys.argv[1]]()
+if __name__ == "__main__":
+    {"flow": whole, "defaults": defaults}[sys.argv[1]]()
