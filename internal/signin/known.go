@@ -31,6 +31,9 @@ func (d *Desk) known(cookie, tenant, principal string) string {
 	}
 	id, rest, _ := strings.Cut(cookie, ".")
 	until, sum, _ := strings.Cut(rest, ".")
+	if strings.ContainsAny(rest, "\r\n") { // which a reader of base64 forgives
+		return ""
+	}
 	end, err1 := base64.RawURLEncoding.Strict().DecodeString(until)
 	mac, err2 := base64.RawURLEncoding.Strict().DecodeString(sum)
 	if err1 != nil || err2 != nil || len(end) != 8 || !d.Secrets.CheckMAC(keys.SignIn, knownFor(tenant, principal, id, until), mac) {

@@ -137,6 +137,7 @@ func FuzzKnown(f *testing.F) {
 	f.Add(good)
 	f.Add("..")
 	f.Add(good + ".")
+	f.Add(good + "\n")
 	f.Fuzz(func(t *testing.T, cookie string) {
 		if id := h.Known(cookie, tenantID, ann); (id != "") != (cookie == good) {
 			t.Errorf("%q is of the browser %q", cookie, id)
