@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -113,6 +114,23 @@ const controls = `[...document.querySelectorAll("a[href], button, input:not([typ
 // sees that it does.
 const standing = `(e => ({at: ` + controls + `.indexOf(e), seen: getComputedStyle(e).outlineStyle == "solid" && parseFloat(getComputedStyle(e).outlineWidth) >= 2}))(document.activeElement)`
 
+// settled is a promise that the cursor stands where the page wants it, which it
+// does only when the page has been drawn.
+const settled = `new Promise(done => {
+  const wanted = document.querySelector("[autofocus]"), look = () => !wanted || document.activeElement == wanted ? done(true) : requestAnimationFrame(look);
+  look();
+})`
+
+// settle waits until the cursor stands where the page wants it.
+func settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](settled, chromedp.EvalAwaitPromise)); err != nil {
+		return fmt.Errorf("the cursor does not stand where the page wants it: %w", err)
+	}
+	return nil
+}
+
 type stand struct {
 	At   int  `json:"at"`
 	Seen bool `json:"seen"`
@@ -121,6 +139,9 @@ type stand struct {
 // walk goes over a page by Tab, back to the first control and on to the last, and
 // returns what is wrong.
 func walk(ctx context.Context) error {
+	if err := settle(ctx); err != nil {
+		return err
+	}
 	n, err := chromedp.Run(ctx, chromedp.Evaluate[int](controls+".length"))
 	if err != nil {
 		return err
@@ -166,7 +187,11 @@ func TestPagesCanBeUsedByEveryone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range samples {
-		for _, scheme := range []string{"light", "dark"} {
+		schemes := []string{"light", "dark"}
+		if strings.HasPrefix(s.Name, "hostile-") {
+			schemes = schemes[:1] // text changes no colour
+		}
+		for _, scheme := range schemes {
 			for _, width := range []int64{360, 1280} {
 				name := fmt.Sprintf("%s, %s, %d wide", s.Name, scheme, width)
 				found, err := look(ctx, address+s.Name, axe, scheme, width)
@@ -241,9 +266,19 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 		Form: pages.Form{Action: "/signin", Hidden: []pages.Field{{Name: "state", Value: "a&b"}}, Redirect: application.URL + "/signed-in"}, Principal: "ann@corp.example",
 	}
 	// The cursor stands in the password's field, so that one types and is done.
-	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/signin"), chromedp.KeyEvent("secret"+kb.Enter)); err != nil {
-		t.Fatal(err)
+	send := func() {
+		t.Helper()
+		if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/signin")); err != nil {
+			t.Fatal(err)
+		}
+		if err := settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := chromedp.Do(ctx, chromedp.KeyEvent("secret"+kb.Enter)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	send()
 	select {
 	case query := <-arrived:
 		if query != "code=1" {
@@ -259,9 +294,7 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 	}
 
 	page.Redirect = "https://other.example/"
-	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/signin"), chromedp.KeyEvent("secret"+kb.Enter)); err != nil {
-		t.Fatal(err)
-	}
+	send()
 	<-answers
 	if err := heard.wait(ctx, "form-action"); err != nil {
 		t.Error(err)

@@ -27,6 +27,7 @@ import (
 	"swab/client"
 	"swab/internal/command"
 	"swab/internal/server"
+	"swab/internal/store/storetest"
 )
 
 // house is a whole server with a person and an application that people sign in to.
@@ -42,7 +43,7 @@ type house struct {
 
 const principal = "ann@corp.example"
 
-func build(t *testing.T) *house {
+func build(t *testing.T, flags ...string) *house {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +51,7 @@ func build(t *testing.T) *house {
 	}
 	l.Close()
 	dir := t.TempDir()
-	settings, err := command.Read(server.Command, "--data", dir, "--listen", l.Addr().String())
+	settings, err := command.Read(server.Command, append([]string{"--data", dir, "--listen", l.Addr().String()}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,9 +276,14 @@ func (a app) code(steps int64) string {
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[at:at+4])&^(1<<31)%1_000_000)
 }
 
-// A person's days with their account, on the pages of a real server.
 func TestAPersonSignsInAndLooksAfterTheirAccount(t *testing.T) {
-	h := build(t)
+	t.Run("SQLite", func(t *testing.T) { days(t, build(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { days(t, build(t, "--database", storetest.Postgres(t))) })
+}
+
+// days are a person's with their account, on the pages of a real server.
+func days(t *testing.T, h *house) {
+	t.Helper()
 	ctx := start(t)
 	w := &window{t: t, ctx: ctx, axe: axe(t), heard: listen(ctx, t)}
 	account := h.cred.Authority + "/account"
