@@ -215,7 +215,7 @@ const maxOneTime = 10
 func (s *Issuer) accountTwoStep(c *call) (any, error) {
 	p, in, other, err := s.prove(c, proof{
 		path: twoStepPath, form: formTwoStep, purpose: "Set up two-step verification",
-		effect: "From then on, signing in takes a code from an app on your telephone as well.", button: "Go on",
+		effect: "From then on, signing in takes a code from an app on your phone as well.", button: "Go on",
 	})
 	if err != nil || other != nil {
 		return other, err

@@ -117,6 +117,33 @@ func TestAConfidentialApplicationProvesItself(t *testing.T) {
 	}
 }
 
+func TestACodeIsRedeemedByAnAssertion(t *testing.T) {
+	in := install(t)
+	in.people(t)
+	cert := certify(t, rsaKey(t, 2048), in.now().Add(time.Hour))
+	const id = "7f0e6d5c-1a2b-4c3d-8e9f-0000000000b2"
+	if err := in.store.CreateApp(t.Context(), auth.App{
+		Tenant: tenantID, ID: id, Name: "Web", Scopes: []string{auth.Read}, Redirects: []string{siteBack}, Created: in.now(),
+		Certificates: []auth.Certificate{{ID: "c", DER: cert.der, Created: in.now(), Expires: in.now().Add(time.Hour)}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b := in.browser(t)
+	code := b.signIn(b.get(authorizeV2 + request(id, siteBack))).to(t).Query().Get("code")
+	proof := []string{"client_assertion_type", assertionType, "client_assertion", sign(t, cert.key, "RS256", cert.x5t(), in.claimsOf(id))}
+	status, got := in.token(t, tokenPath, append(proof, "grant_type", "authorization_code", "client_id", id, "code", code, "redirect_uri", siteBack, "code_verifier", verifier)...)
+	if status != 200 || in.said(t, got["access_token"])["appidacr"] != "2" {
+		t.Fatalf("%d %v", status, got)
+	}
+	refresh := []string{"grant_type", "refresh_token", "client_id", id, "refresh_token", got["refresh_token"].(string)}
+	if status, got := in.token(t, tokenPath, refresh...); status != 401 {
+		t.Errorf("refresh without it: %d %v", status, got)
+	}
+	if status, got := in.token(t, tokenPath, append(proof, refresh...)...); status != 200 {
+		t.Errorf("refresh with it: %d %v", status, got)
+	}
+}
+
 func TestV1SignsPeopleInToo(t *testing.T) {
 	in := install(t)
 	in.people(t)
@@ -329,6 +356,36 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	if v := b.submit(page, "username", ann, "password", password); v.status != 400 {
 		t.Errorf("a form of a while ago: %d", v.status)
 	}
+}
+
+// What is not there is a page for a browser, as whatever else goes wrong.
+func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
+	in := install(t)
+	in.people(t)
+	b := in.browser(t)
+	for path, status := range map[string]int{
+		"/common/oauth2/v2.0/authorize": 400, "/nobody.example/account": 400, authorizeV2: 400, "/nobody/device": 400,
+	} {
+		if v := b.get(path); v.status != status || !strings.HasPrefix(v.header.Get("Content-Type"), "text/html") || !strings.Contains(v.text(), v.header.Get("request-id")) {
+			t.Errorf("%s: %d %v %s", path, v.status, v.header, v.text())
+		}
+	}
+	if v := b.send("PUT", accountPage, "", nil); v.status != http.StatusMethodNotAllowed || !strings.HasPrefix(v.header.Get("Content-Type"), "text/html") {
+		t.Errorf("PUT: %d %v", v.status, v.header)
+	}
+	if v := b.send("POST", "/"+tenantID+"/signin", strings.Repeat("x", maxForm+1), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}); v.status != 400 {
+		t.Errorf("a huge form: %d", v.status)
+	}
+	for range 11 {
+		v := b.get(accountPage)
+		if v = b.submit(v, "username", ann, "password", "guess"); v.status == http.StatusTooManyRequests {
+			if v.header.Get("Retry-After") == "" || !strings.Contains(v.text(), "Too many attempts have failed. Wait") {
+				t.Errorf("%v %s", v.header, v.text())
+			}
+			return
+		}
+	}
+	t.Error("nobody is slowed")
 }
 
 func TestASessionIsAnotherOneAfterSigningIn(t *testing.T) {

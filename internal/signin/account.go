@@ -56,7 +56,7 @@ func (d *Desk) EnrolTOTP(ctx context.Context, v Visitor, p Progress, secret cred
 	}
 	step, ok := secret.Verify(code, d.Now(), 0)
 	if !ok {
-		return nil, fault.Unauthorized.Errorf(nil, "The code is not the one that the app shows now. Look at the clocks of the telephone and of this server, and try the next code")
+		return nil, fault.Unauthorized.Errorf(nil, "The code is not the one that the app shows now. Look at the clocks of the phone and of this server, and try the next code")
 	}
 	codes, hashes := credential.NewRecoveryCodes()
 	return codes, d.changed(ctx, v, person, p, audit.ActEnrolTOTP, func(c auth.Credential) (auth.Credential, error) {

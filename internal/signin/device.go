@@ -46,7 +46,7 @@ func (c DeviceCode) Asked() time.Time { return c.Expires.Add(-DeviceLife) }
 // How many device codes may be asked for, and user codes be guessed, a minute.
 const (
 	perNetworkCodes = 30  // device codes of one network
-	perTenantCodes  = 600 // and of all; a multiple of what an allowance can hold is by parts
+	perTenantCodes  = 600 // and of all
 	perPersonGuess  = 10  // user codes that one person types wrongly
 	perNetworkGuess = 20
 	perTenantGuess  = 60

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/argon2"
 	"pgregory.net/rapid"
 
 	"swab/internal/auth"
@@ -85,6 +86,23 @@ func TestWhoMayNotComeInIsToldNothing(t *testing.T) {
 	if p, err := h.Password(t.Context(), a); err != nil || p.Person != annID || p.Step != signin.StepDone {
 		t.Errorf("the right password: %+v, %v", p, err)
 	}
+}
+
+func TestAPasswordThatIsKeptCheaplyIsHashedAnew(t *testing.T) {
+	h := open(t)
+	salt := make([]byte, 16)
+	key := argon2.IDKey([]byte(password), salt, 1, 1024, 1, 32)
+	cheap := "$argon2id$v=19$m=1024,t=1,p=1$" + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(key)
+	h.change(t, func(c *auth.Credential) { c.Password = cheap })
+	if _, err := h.Password(t.Context(), h.attempt("guess")); !errors.Is(err, fault.Unauthorized) {
+		t.Errorf("a wrong password: %v", err)
+	}
+	first := h.in(t)
+	c, err := h.store.Credential(t.Context(), tenantID, annID)
+	if err != nil || c.Password == cheap || !h.alive(t, first.Session.ID) {
+		t.Errorf("kept at %.40s, signed in %t, %v", c.Password, h.alive(t, first.Session.ID), err)
+	}
+	h.in(t)
 }
 
 func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {

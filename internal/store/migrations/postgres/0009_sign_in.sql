@@ -66,5 +66,7 @@ CREATE TABLE refresh_tokens (
     expires BIGINT NOT NULL,
     PRIMARY KEY (tenant, hash)
 );
-CREATE INDEX refresh_tokens_of ON refresh_tokens (tenant, session);
 CREATE INDEX refresh_tokens_old ON refresh_tokens (expires);
+
+-- Those that began from a session end with it.
+CREATE INDEX sessions_parent ON sessions (tenant, parent);
