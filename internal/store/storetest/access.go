@@ -113,6 +113,7 @@ func appsAndTenants(t *testing.T, s *store.Store) {
 	}
 	app := auth.App{
 		Tenant: first, ID: id(0xd, 1), Name: "siem", Roles: []string{auth.CollectForensics, auth.ReadAll}, Created: at(3),
+		Scopes: []string{auth.Read}, Redirects: []string{"https://siem.example/"}, Public: true,
 		Secrets:      []auth.Secret{{ID: "s1", Name: "for the siem", Hash: tokenOf("s1"), Created: at(3)}, {ID: "s2", Hash: tokenOf("s2"), Expires: at(4)}},
 		Certificates: []auth.Certificate{{ID: "c1", Name: "of the siem", DER: []byte{1, 2, 3}, Created: at(3), Expires: at(5)}},
 	}

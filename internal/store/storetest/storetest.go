@@ -72,6 +72,8 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"AttemptHasOneUpload", attemptHasOneUpload},
 		{"UploadsOfCancelledActionsAreFound", uploadsOfCancelledActionsAreFound},
 		{"CredentialsAreKept", credentialsAreKept},
+		{"RosterIsKept", rosterIsKept},
+		{"RosterChangesAlone", rosterChangesAlone},
 		{"LedgersAreKept", ledgersAreKept},
 		{"ChangesOfALedgerFollowOneAnother", changesOfALedgerFollow},
 		{"OldLedgersAreForgotten", oldLedgersAreForgotten},
