@@ -119,28 +119,34 @@ func (f *Fleet) apply(who auth.Caller, d device.Device, c Change) (device.Device
 	if d.Tags = c.tags(d.Tags); len(d.Tags) > MaxTags {
 		return was, audit.Entry{}, fault.InvalidInput.Errorf(nil, "Machine %s would have %d tags, at most %d may be", d.ID, len(d.Tags), MaxTags)
 	}
-	var what, said []string
+	var (
+		what []string
+		said audit.Changes
+	)
 	if !slices.Equal(was.Tags, d.Tags) {
-		what, said = append(what, "tags"), append(said, "tags: "+strings.Join(d.Tags, ", "))
+		what = append(what, "tags")
+		said.AddList("machineTags", was.Tags, d.Tags)
 	}
 	for _, one := range []struct {
-		name  string
-		to    *string
-		field *string
+		name, property string
+		to             *string
+		field          *string
 	}{
-		{"value", c.Value, &d.Value}, {"risk", c.Risk, &d.Risk}, {"exposure", c.Exposure, &d.Exposure}, {"aadDeviceId", c.AADDevice, &d.AADDevice},
+		{"value", "deviceValue", c.Value, &d.Value}, {"risk", "riskScore", c.Risk, &d.Risk},
+		{"exposure", "exposureLevel", c.Exposure, &d.Exposure}, {"aadDeviceId", "aadDeviceId", c.AADDevice, &d.AADDevice},
 	} {
 		if one.to != nil && *one.to != *one.field {
+			what = append(what, one.name)
+			said.Add(one.property, *one.field, *one.to)
 			*one.field = *one.to
-			what, said = append(what, one.name), append(said, one.name+": "+*one.to)
 		}
 	}
 	if what == nil {
 		return was, audit.Entry{}, nil
 	}
 	return d, audit.NewEntry(f.Now(), audit.Leaf{
-		Act: audit.ActUpdateDevice, Object: string(d.ID), Result: audit.Done, Detail: strings.Join(what, " "),
-	}, who.Hidden(strings.Join(said, "; "))), nil
+		Act: audit.ActUpdateDevice, Object: string(d.ID), Device: string(d.ID), Result: audit.Done, Detail: strings.Join(what, " "),
+	}, who.Hidden(said.String())), nil
 }
 
 // tags are those that a device with the tags in has after the change.
