@@ -21,6 +21,10 @@ type dialect struct {
 	// on the database share; "": there is one process, and its own serves.
 	clock string
 
+	// orderedArms: what UNION ALL joins is merged where each part of it says its
+	// order, and in how many rows; else where the whole does.
+	orderedArms bool
+
 	// duplicate says of an error that a row has a key which another has already.
 	duplicate func(error) bool
 

@@ -28,6 +28,13 @@
 // has (list_plan.go). A list that takes over two seconds is given up, and only
 // half of the connections may be busy with lists.
 //
+// # Device groups
+//
+// The rules of device groups say which group a device is in (package device).
+// Lists are read off where devices and their actions stand (grouping.go), which is
+// kept true in the transactions that change devices. A changed rule begins a
+// generation; until it is settled (settle.go), lists are judged by the rules.
+//
 // # Writing to SQLite
 //
 // SQLite has one writer at a time, and what takes time is the flush, not the

@@ -41,6 +41,7 @@ type plan[T any] struct {
 
 	streams []int64 // device groups whose rows are walked; nil: the table's
 	rest    pred    // what is asked of them beside
+	dialect dialect
 }
 
 // plan chooses how to make a page of want rows after last, where at most most are
@@ -103,12 +104,7 @@ func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, k
 func (l *listing[T]) served(p pred, keys []key[T]) func(*leaf) bool {
 	var one *leaf
 	if l.inOrder(keys) {
-		for _, term := range conjunction(p) {
-			if leaf, ok := term.(*leaf); ok && leaf.ordered {
-				one = leaf
-				break
-			}
-		}
+		one = ordered(p)
 	} else if !keys[0].indexed {
 		return asIs
 	}
@@ -236,7 +232,7 @@ func (p plan[T]) rows(tenant string, after []any, most, skip int) *query {
 	q := p.with()
 	q.add("SELECT " + p.selected + " FROM (")
 	if p.streams != nil {
-		p.stream(q, tenant, after)
+		p.stream(q, tenant, after, most+skip)
 		q.add(" ORDER BY "+order(names(p.keys), p.keys)+" LIMIT ? OFFSET ?) page", most, skip)
 	} else {
 		q.add("SELECT " + p.table + ".tenant, " + p.table + ".id")

@@ -8,8 +8,8 @@ import (
 
 // The rows of a device group stand in the order of the list, in a table that has
 // no more than that of them. To list those of several groups their streams are
-// merged: both databases do that for queries which are joined by UNION ALL and
-// sorted as a whole, and stop where the page is full.
+// merged: databases do that for queries which are joined by UNION ALL and sorted as
+// a whole, and stop where the page is full.
 
 // maxStreams bounds the groups whose streams one query merges: each takes a
 // database as long to plan as a few rows take it to read.
@@ -79,7 +79,7 @@ func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p pla
 		return p, nil
 	}
 	by := p
-	by.gather, by.streams, by.rest = nil, in, rest
+	by.gather, by.streams, by.rest, by.dialect = nil, in, rest, c.dialect
 	if len(in) == 0 { // no row follows
 		by.pred = truth(false)
 		return by, nil
@@ -87,16 +87,23 @@ func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p pla
 	if p.gather != nil { // so few that the index has hardly fewer
 		return by, nil
 	}
-	for _, term := range conjunction(rest) {
-		if leaf, ok := term.(*leaf); ok && leaf.ordered {
-			fewer, err := l.fewer(ctx, c, tenant, leaf, by, last)
-			if err != nil || fewer {
-				return p, err
-			}
-			break
+	if one := ordered(rest); one != nil {
+		fewer, err := l.fewer(ctx, c, tenant, one, by, last)
+		if err != nil || fewer {
+			return p, err
 		}
 	}
 	return by, nil
+}
+
+// ordered is the first condition whose index has its rows in the list's order.
+func ordered(p pred) *leaf {
+	for _, term := range conjunction(p) {
+		if leaf, ok := term.(*leaf); ok && leaf.ordered {
+			return leaf
+		}
+	}
+	return nil
 }
 
 // foremost are those groups, at most want, whose first rows after last come
@@ -143,22 +150,38 @@ func (l *listing[T]) foremost(ctx context.Context, c *conn, tenant string, group
 	return in, nil
 }
 
-// stream adds the query of the rows of all streams after last.
-func (p plan[T]) stream(q *query, tenant string, after []any) {
+// stream adds the query of the rows of all streams after last, of which no more
+// than most are wanted. The row of each is
+// looked up for the rest of the filter: by the index of a condition that has it
+// in its order, where there is one, since that is read in one direction then, and
+// perhaps alone.
+func (p plan[T]) stream(q *query, tenant string, after []any, most int) {
+	one := ordered(p.rest)
+	at, row := p.own[0].column, p.table+".id = "+p.grouped+".id"
+	if one != nil {
+		row = p.table + "." + at + " = " + p.grouped + "." + at + " AND (" + p.table + ".id || '') = " + p.grouped + ".id"
+	}
+	own := p.dialect.orderedArms && len(p.streams) > 1
 	for i, g := range p.streams {
 		if i > 0 {
 			q.add(" UNION ALL ")
 		}
-		q.add("SELECT tenant, "+p.own[0].column+", id FROM "+p.grouped+" WHERE tenant = ? AND device_group = ?", tenant, g)
+		if own {
+			q.add("(")
+		}
+		q.add("SELECT tenant, "+at+", id FROM "+p.grouped+" WHERE tenant = ? AND device_group = ?", tenant, g)
 		if after != nil {
 			q.add(" AND ")
 			beyond(q, names(p.keys), p.keys, after)
 		}
 		if p.rest != truth(true) {
 			// A number, for the reason that holds for tags.
-			q.add(" AND (SELECT count(*) FROM "+p.table+" WHERE "+p.table+".tenant = ? AND "+p.table+".id = "+p.grouped+".id AND ", tenant)
-			q.where(p.rest, p.table, tenant, unserved)
+			q.add(" AND (SELECT count(*) FROM "+p.table+" WHERE "+p.table+".tenant = ? AND "+row+" AND ", tenant)
+			q.where(p.rest, p.table, tenant, func(f *leaf) bool { return f == one })
 			q.add(") > 0")
+		}
+		if own {
+			q.add(" ORDER BY "+order(names(p.keys), p.keys)+" LIMIT ?)", most)
 		}
 	}
 }
@@ -195,7 +218,7 @@ func (l *listing[T]) fewer(ctx context.Context, c *conn, tenant string, of *leaf
 	}
 	bare := p
 	bare.rest = truth(true)
-	streams, more, err := next(func(q *query) { bare.stream(q, tenant, last) })
+	streams, more, err := next(func(q *query) { bare.stream(q, tenant, last, sparse) })
 	if err != nil || !more {
 		return false, err
 	}

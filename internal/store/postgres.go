@@ -45,6 +45,7 @@ var postgresDialect = dialect{
 	goose:       goose.DialectPostgres,
 	migrations:  "migrations/postgres",
 	sideBySide:  true,
+	orderedArms: true,
 	clock:       "SELECT CAST(extract(epoch FROM clock_timestamp()) * 10000000 AS BIGINT)",
 	duplicate:   postgresDuplicate,
 	unavailable: postgresUnavailable,
