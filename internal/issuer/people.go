@@ -98,7 +98,7 @@ func (s *Issuer) askAccount(c *call, a *authorization, in signin.Signed) (any, e
 	}}, nil
 }
 
-// account is for who comes to the address of a form without one: by a bookmark, or
+// toAccount is for who comes to the address of a form without one: by a bookmark, or
 // by loading a page again.
 func (c *call) toAccount() (any, error) { return redirect(c.path(accountPath)), nil }
 
