@@ -116,6 +116,27 @@ var (
 // Sections are the sections, in the order in which a file has them.
 var Sections = []string{"userGroups", "users", "roles", "deviceGroups", "applications", "issuers"}
 
+// Has are the sections that the file has.
+func (f File) Has() []string {
+	var has []string
+	for _, s := range []struct {
+		name string
+		is   bool
+	}{
+		{"userGroups", f.UserGroups != nil},
+		{"users", f.Users != nil},
+		{"roles", f.Roles != nil},
+		{"deviceGroups", f.DeviceGroups != nil},
+		{"applications", f.Applications != nil},
+		{"issuers", f.Issuers != nil},
+	} {
+		if s.is {
+			has = append(has, s.name)
+		}
+	}
+	return has
+}
+
 // Only returns the file with some of its sections alone, by the names that
 // Sections has.
 func (f File) Only(sections []string) File {

@@ -265,7 +265,13 @@ func TestOnlyLeavesOtherSectionsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if diff := cmp.Diff(accessfile.Sections, f.Has()); diff != "" {
+		t.Errorf("the sections of a whole file (-want +got):\n%s", diff)
+	}
 	for _, section := range accessfile.Sections {
+		if diff := cmp.Diff([]string{section}, f.Only([]string{section}).Has()); diff != "" {
+			t.Errorf("only %s (-want +got):\n%s", section, diff)
+		}
 		text := string(accessfile.Write(f.Only([]string{section})))
 		if !strings.HasPrefix(text, section+":\n") || strings.Count(text, "\n  - ") == 0 || strings.Count("\n"+text, ":\n  - ") != 1 {
 			t.Errorf("only %s:\n%s", section, text)

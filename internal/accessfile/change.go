@@ -3,6 +3,7 @@ package accessfile
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -147,12 +148,25 @@ func without(list, other []string, same func(string) string) (more []string) {
 
 func exactly(s string) string { return s }
 
+// said is a text that says several things, with the form in which it is compared.
+type said struct{ shown, mark string }
+
 // composed is list for texts that say several things each.
-func (p *parts) composed(field string, was, is []string, same func(string) string) {
-	before := len(*p)
-	if p.list(field, was, is, same); len(*p) > before {
-		(*p)[before].composed = true
+func (p *parts) composed(field string, was, is []said) {
+	part := Part{Field: field, Given: missing(is, was), Taken: missing(was, is), composed: true}
+	if len(part.Given)+len(part.Taken) > 0 {
+		*p = append(*p, part)
 	}
+}
+
+// missing is what a list has and another lacks.
+func missing(list, other []said) (more []string) {
+	for _, one := range list {
+		if !slices.ContainsFunc(other, func(s said) bool { return s.mark == one.mark }) {
+			more = append(more, one.shown)
+		}
+	}
+	return more
 }
 
 // renamed tells of a name that differs in upper and lower case alone.

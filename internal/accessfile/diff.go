@@ -258,8 +258,11 @@ func (d *differ) deviceGroups() {
 		var p parts
 		p.renamed(was.Name, is.Name)
 		p.text("description", was.Description, is.Description)
-		p.composed("rule", conditions(was.Rule), conditions(is.Rule), foldCondition)
+		p.composed("rule", conditions(was.Rule), conditions(is.Rule))
 		p.list("userGroups", was.UserGroups, is.UserGroups, fold)
+		if len(is.UserGroups) == 0 && (!there || len(was.UserGroups) > 0) {
+			p = append(p, Part{Field: "open to everybody who has a role"})
+		}
 		place, moved := ranks[fold(is.Name)]
 		if moved {
 			p = append(p, Part{Field: "rank", Given: []string{strconv.Itoa(place.final)}, Replaced: true})
@@ -278,24 +281,22 @@ func (d *differ) deviceGroups() {
 
 // conditions are those of a rule, each as people read it. Their order, and that of
 // their values, means nothing.
-func conditions(rule device.Rule) []string {
-	list := make([]string, len(rule))
-	for i, c := range rule {
-		values := sorted(c.Values)
-		for j, v := range values {
-			values[j] = worded(v)
-		}
-		list[i] = fmt.Sprintf("%s %s %s", c.Property, c.Operator, strings.Join(values, " or "))
+func conditions(rule device.Rule) []said {
+	list := make([]said, len(rule))
+	folded := rule.Fold()
+	for i := range rule {
+		list[i] = said{condition(rule[i]), condition(folded[i])}
 	}
-	return sorted(list)
+	slices.SortFunc(list, func(a, b said) int { return strings.Compare(a.mark, b.mark) })
+	return list
 }
 
-// foldCondition is a condition as it is compared: only tags are what they are.
-func foldCondition(s string) string {
-	if strings.HasPrefix(s, string(device.ByTag)+" ") {
-		return s
+func condition(c device.Condition) string {
+	values := sorted(c.Values)
+	for i, v := range values {
+		values[i] = worded(v)
 	}
-	return fold(s)
+	return fmt.Sprintf("%s %s %s", c.Property, c.Operator, strings.Join(values, " or "))
 }
 
 func (d *differ) applications() {
@@ -374,9 +375,9 @@ func (d *differ) issuers() {
 		p.text("url", was.URL, is.URL)
 		p.text("keys", was.Keys, is.Keys)
 		p.list("audiences", was.Audiences, is.Audiences, exactly)
-		p.composed("claims", was.Claims.rows(), is.Claims.rows(), exactly)
-		p.composed("groups", rows(was.Groups, fold), rows(is.Groups, fold), exactly)
-		p.composed("roles", rows(was.Roles, exactly), rows(is.Roles, exactly), exactly)
+		p.composed("claims", was.Claims.rows(), is.Claims.rows())
+		p.composed("groups", rows(was.Groups), rows(is.Groups))
+		p.composed("roles", rows(was.Roles), rows(is.Roles))
 		p.list("networks", was.Networks, is.Networks, exactly)
 		d.put(OfIssuer, there, is.Name, is.URL, p)
 	}, func(i Issuer) {
@@ -386,18 +387,22 @@ func (d *differ) issuers() {
 	})
 }
 
-func (c Claims) rows() []string {
-	return rows(map[string]string{
+func (c Claims) rows() []said {
+	list := rows(map[string]string{
 		"person": c.Person, "principal": c.Principal, "groups": c.Groups, "application": c.Application, "roles": c.Roles, "scopes": c.Scopes,
-	}, exactly)
+	})
+	for i := range list {
+		list[i].mark = list[i].shown // upper and lower case matter
+	}
+	return list
 }
 
-// rows are those of a table that have a value, each as people read it, with our
-// words as they are compared.
-func rows(table map[string]string, same func(string) string) (list []string) {
+// rows are those of a table that have a value, each as people read it. Our own
+// words are compared without regard to case.
+func rows(table map[string]string) (list []said) {
 	for _, theirs := range sortedKeys(table) {
 		if ours := table[theirs]; ours != "" {
-			list = append(list, worded(theirs)+"="+worded(same(ours)))
+			list = append(list, said{worded(theirs) + "=" + worded(ours), theirs + "\x00" + fold(ours)})
 		}
 	}
 	return list

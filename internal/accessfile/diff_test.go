@@ -31,7 +31,7 @@ const rule = "rule: [{property: tag, operator: equals, values: [x]}]"
 func TestDiffSaysWhatIsDoneInWhichOrder(t *testing.T) {
 	for _, tc := range []struct{ what, have, want, diff string }{
 		{"what is there already", whole, whole, ""},
-		{"upper and lower case of what names", whole, strings.NewReplacer("[tier 1]", "[TIER 1]", "[Debian]", "[debian]").Replace(whole), ""},
+		{"upper and lower case of what names", whole, strings.NewReplacer("[tier 1]", "[TIER 1]", "0f1e: Tier 1", "0f1e: TIER 1", "[Debian]", "[debian]").Replace(whole), ""},
 		{"a section that is not in the file", whole, "users:\n- {principal: ann@contoso.example, name: Ann}\n- {principal: bob@contoso.example, disabled: true}", ""},
 		{"everything", "{}", strings.Replace(whole, "    clientId: 5b0f7a51-3d7e-4a8f-9a3c-0d6f1e2c0001\n", "", 1), `
 + user group 1234
@@ -39,16 +39,16 @@ func TestDiffSaysWhatIsDoneInWhichOrder(t *testing.T) {
 + user ann@contoso.example: name Ann
 + user bob@contoso.example: disabled
 ~ user group Tier 1: members +ann@contoso.example +bob@contoso.example
-+ device group Servers: description What serves; rule +os equals Debian +tag startsWith dmz or prod; rank 1
++ device group Servers: description What serves; rule +os equals Debian +tag startsWith dmz or prod; open to everybody who has a role; rank 1
 ~ device group Ungrouped devices (default): userGroups +Tier 1
 ~ role Administrator: userGroups +Tier 1
 + role Responder: permissions +View data +Alerts investigation; userGroups +tier 1
 + application Portal: public true; redirects +http://localhost; scopes +Machine.Read
 + application SOAR: roles +Machine.Read.All
-+ issuer Entra: url https://login.example/contoso/v2.0; audiences +api://swab; claims +person=oid +principal=upn; groups +0f1e=tier 1; roles +Collector=Machine.CollectForensics; networks +10.0.0.0/8
++ issuer Entra: url https://login.example/contoso/v2.0; audiences +api://swab; claims +person=oid +principal=upn; groups +0f1e=Tier 1; roles +Collector=Machine.CollectForensics; networks +10.0.0.0/8
 `},
 		{"nothing is wanted", whole, "userGroups: []\nusers: []\nroles: [{name: administrator}]\ndeviceGroups: [{name: Ungrouped devices (default), userGroups: []}]\napplications: []\nissuers: []", `
-~ device group Ungrouped devices (default): userGroups -Tier 1
+~ device group Ungrouped devices (default): userGroups -Tier 1; open to everybody who has a role
 ~ role administrator: userGroups -Tier 1
 ! application Portal: not in the file, and left as it is
 ! application SOAR: not in the file, and left as it is
@@ -90,7 +90,7 @@ deviceGroups:
 - {name: C, userGroups: [], ` + rule + `}
 - {name: A, userGroups: [], ` + rule + `}
 - {name: B, userGroups: [], ` + rule + `}`, `
-+ device group New: rule +tag equals x; rank 1
++ device group New: rule +tag equals x; open to everybody who has a role; rank 1
 ~ device group C: rank 2
 - device group Gone
 `},

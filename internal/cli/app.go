@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,22 +16,41 @@ import (
 	"swab/internal/command"
 )
 
-// Every permission an application can have is needed by somebody; which, the
-// guide says.
-const administers = " Takes the permission Swab.Administer."
+// Who may run a command of administrators. What could give its maker every right,
+// such as an application, is for administrators alone.
+const (
+	administers    = " For applications with the permission Swab.Administer, and people with a role that has Manage portal system settings."
+	administersAll = " For applications with the permission Swab.Administer, and people with the role Administrator."
+)
 
 type appCreate struct {
 	Name     string   `arg:"" help:"What it is called: it stands in actions as their requestor."`
 	Role     []string `help:"What it may do, once for each: Machine.CollectForensics, Machine.Read.All, Machine.ReadWrite.All, Swab.Administer." placeholder:"ROLE"`
 	NoSecret bool     `help:"Without a first secret: for an application that signs in by a certificate alone."`
+	signInOf
+	Public bool `help:"It runs where it can keep no secret, as on people's own machines: it gets none, and people sign in to it."`
 	expires
 	connection
 	output
 }
 
+// signInOf is how people sign in to an application.
+type signInOf struct {
+	Redirect []string `help:"Where a browser may be sent after a person's sign-in, once for each: http://localhost, or an address of the application." sep:"none" placeholder:"URL"`
+	Scope    []string `help:"What it may do in the name of people who sign in to it, once for each: Machine.CollectForensics, Machine.Read, Machine.ReadWrite, Swab.Administer." placeholder:"SCOPE"`
+}
+
 func (*appCreate) Help() string {
 	return "Makes an application and its first secret, which is shown here and never again: put it where the application reads it. " +
-		"Without a role it can sign in and do nothing." + administers
+		"Without a role it can sign in by itself and do nothing; without a scope it can do nothing in the name of people." + administersAll
+}
+
+// Check judges the settings together.
+func (a *appCreate) Check() error {
+	if a.Public && (len(a.Role) > 0 || a.Expires != "") {
+		return errors.New("--public: it has no secret, so it can't sign in by itself: leave --role and --expires out, and give --scope")
+	}
+	return nil
 }
 
 func (a *appCreate) Run(ctx context.Context, env command.Env) error {
@@ -43,8 +63,8 @@ func (a *appCreate) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	r := client.AppRequest{Name: a.Name, Roles: a.Role}
-	if !a.NoSecret {
+	r := client.AppRequest{Name: a.Name, Roles: a.Role, Scopes: a.Scope, Redirects: a.Redirect, Public: a.Public}
+	if !a.NoSecret && !a.Public {
 		r.Secret = &client.SecretRequest{Expires: until}
 	}
 	made, err := c.CreateApp(ctx, r)
@@ -52,9 +72,21 @@ func (a *appCreate) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	return a.print(env.Stdout, made, func(w io.Writer) error {
-		return fields(w, "client id", made.ID, "client secret", made.ClientSecret, "name", made.Name, "roles", strings.Join(made.Roles, ", "),
-			"expires", firstExpiry(made.Secrets))
+		pairs := append([]string{"client id", made.ID, "client secret", made.ClientSecret}, describe(made.App)...)
+		return fields(w, append(pairs, "expires", firstExpiry(made.Secrets))...)
 	})
+}
+
+// describe is what an application is called and may do, as fields.
+func describe(a client.App) []string {
+	pairs := []string{"name", a.Name, "roles", strings.Join(a.Roles, ", "), "scopes", strings.Join(a.Scopes, ", ")}
+	if a.Public {
+		pairs = append(pairs, "public", yesNo(a.Public))
+	}
+	for _, r := range a.Redirects {
+		pairs = append(pairs, "redirect", r)
+	}
+	return pairs
 }
 
 func firstExpiry(list []client.Credential) string {
@@ -95,15 +127,16 @@ func (a *appList) Run(ctx context.Context, env command.Env) error {
 		rows := make([][]string, len(apps))
 		for i, one := range apps {
 			rows[i] = []string{
-				one.ID, one.Name, strconv.Itoa(len(one.Secrets)), strconv.Itoa(len(one.Certificates)), yesNo(one.Revoked), strings.Join(one.Roles, ", "),
+				one.ID, one.Name, strconv.Itoa(len(one.Secrets)), strconv.Itoa(len(one.Certificates)), yesNo(one.Public), yesNo(one.Revoked),
+				strings.Join(one.Roles, ", "), strings.Join(one.Scopes, ", "),
 			}
 		}
-		return table(w, "ID NAME SECRETS CERTIFICATES REVOKED ROLES", rows)
+		return table(w, "ID NAME SECRETS CERTIFICATES PUBLIC REVOKED ROLES SCOPES", rows)
 	})
 }
 
 type appShow struct {
-	App string `arg:"" name:"id" help:"The application's client id."`
+	App string `arg:"" help:"The application's client id, or its name."`
 	connection
 	output
 }
@@ -118,7 +151,11 @@ func (a *appShow) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	one, err := c.App(ctx, a.App)
+	id, err := appNamed(ctx, c, a.App)
+	if err != nil {
+		return err
+	}
+	one, err := c.App(ctx, id)
 	if err != nil {
 		return noSuch("application", a.App, err)
 	}
@@ -128,7 +165,7 @@ func (a *appShow) Run(ctx context.Context, env command.Env) error {
 // show prints an application.
 func (o output) show(w io.Writer, one client.App) error {
 	return o.print(w, one, func(w io.Writer) error {
-		err := fields(w, "client id", one.ID, "name", one.Name, "roles", strings.Join(one.Roles, ", "), "created", when(one.Created), "revoked", yesNo(one.Revoked))
+		err := fields(w, append(append([]string{"client id", one.ID}, describe(one)...), "created", when(one.Created), "revoked", yesNo(one.Revoked))...)
 		var rows [][]string
 		for _, k := range one.Secrets {
 			rows = append(rows, []string{"secret", k.ID, until(k), k.Name})
@@ -144,15 +181,78 @@ func (o output) show(w io.Writer, one client.App) error {
 	})
 }
 
+type appChange struct {
+	App  string   `arg:"" help:"The application's client id, or its name."`
+	Name *string  `help:"Another name." placeholder:"NAME"`
+	Role []string `help:"What it may do by itself, once for each." placeholder:"ROLE"`
+	signInOf
+	Public string   `help:"yes: it runs where it can keep no secret. no: it does not." enum:"yes,no," default:"" placeholder:"YES-OR-NO"`
+	None   []string `help:"What it shall have none of any more: roles, scopes or redirects; once for each." enum:"roles,scopes,redirects" placeholder:"WHAT"`
+	connection
+	output
+}
+
+func (*appChange) Help() string {
+	return "Changes what an application is called and what it may do: the roles, scopes and redirects that are given take the place of all that it has. " +
+		"What it may do changes with the next request." + administersAll
+}
+
+// change is what is asked for.
+func (a *appChange) change() client.AppChange {
+	list := func(what string, given []string) *[]string {
+		if len(given) == 0 && !slices.Contains(a.None, what) {
+			return nil
+		}
+		given = append([]string{}, given...)
+		return &given
+	}
+	var public *bool
+	if a.Public != "" {
+		public = new(a.Public == "yes")
+	}
+	return client.AppChange{Name: a.Name, Public: public, Roles: list("roles", a.Role), Scopes: list("scopes", a.Scope), Redirects: list("redirects", a.Redirect)}
+}
+
+// Check judges the settings together.
+func (a *appChange) Check() error {
+	if a.change() == (client.AppChange{}) {
+		return errors.New("give --name, --role, --scope, --redirect, --public or --none: what shall change?")
+	}
+	var wrong []error
+	for what, given := range map[string][]string{"roles": a.Role, "scopes": a.Scope, "redirects": a.Redirect} {
+		if len(given) > 0 && slices.Contains(a.None, what) {
+			wrong = append(wrong, fmt.Errorf("--none %s: some are given", what))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (a *appChange) Run(ctx context.Context, env command.Env) error {
+	c, _, err := a.open(env)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	id, err := appNamed(ctx, c, a.App)
+	if err != nil {
+		return err
+	}
+	one, err := c.ChangeApp(ctx, id, a.change())
+	if err != nil {
+		return noSuch("application", a.App, err)
+	}
+	return a.show(env.Stdout, one)
+}
+
 type appRevoke struct {
-	App string `arg:"" name:"id" help:"The application's client id."`
+	App string `arg:"" help:"The application's client id, or its name."`
 	connection
 	output
 }
 
 func (*appRevoke) Help() string {
 	return "The application gets no token any more, and those it has are worth nothing from now on, for good. " +
-		"The last one that may administer stays." + administers
+		"The last one that may administer stays, unless a user has the role Administrator." + administersAll
 }
 
 func (a *appRevoke) Run(ctx context.Context, env command.Env) error {
@@ -161,7 +261,11 @@ func (a *appRevoke) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	one, err := c.RevokeApp(ctx, a.App)
+	id, err := appNamed(ctx, c, a.App)
+	if err != nil {
+		return err
+	}
+	one, err := c.RevokeApp(ctx, id)
 	if err != nil {
 		return noSuch("application", a.App, err)
 	}
@@ -169,7 +273,7 @@ func (a *appRevoke) Run(ctx context.Context, env command.Env) error {
 }
 
 type secretAdd struct {
-	App  string `arg:"" name:"id" help:"The application's client id."`
+	App  string `arg:"" help:"The application's client id, or its name."`
 	Name string `help:"What the secret is for." placeholder:"TEXT"`
 	expires
 	connection
@@ -177,7 +281,7 @@ type secretAdd struct {
 }
 
 func (*secretAdd) Help() string {
-	return "Makes one more secret, which is shown here and never again. The others stay until they are removed, so that one can follow another without a break." + administers
+	return "Makes one more secret, which is shown here and never again. The others stay until they are removed, so that one can follow another without a break." + administersAll
 }
 
 func (s *secretAdd) Run(ctx context.Context, env command.Env) error {
@@ -190,7 +294,11 @@ func (s *secretAdd) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	made, err := c.AddSecret(ctx, s.App, client.SecretRequest{Name: s.Name, Expires: until})
+	id, err := appNamed(ctx, c, s.App)
+	if err != nil {
+		return err
+	}
+	made, err := c.AddSecret(ctx, id, client.SecretRequest{Name: s.Name, Expires: until})
 	if err != nil {
 		return noSuch("application", s.App, err)
 	}
@@ -200,14 +308,14 @@ func (s *secretAdd) Run(ctx context.Context, env command.Env) error {
 }
 
 type secretRemove struct {
-	App    string `arg:"" name:"id" help:"The application's client id."`
+	App    string `arg:"" help:"The application's client id, or its name."`
 	Secret string `arg:"" help:"The secret's id, as swab app show has it."`
 	connection
 	output
 }
 
 func (*secretRemove) Help() string {
-	return "Nobody signs in by the secret any more; tokens that were got by it hold until they expire, an hour at most." + administers
+	return "Nobody signs in by the secret any more; tokens that were got by it hold until they expire, an hour at most." + administersAll
 }
 
 func (s *secretRemove) Run(ctx context.Context, env command.Env) error {
@@ -216,7 +324,11 @@ func (s *secretRemove) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	one, err := c.RemoveSecret(ctx, s.App, s.Secret)
+	id, err := appNamed(ctx, c, s.App)
+	if err != nil {
+		return err
+	}
+	one, err := c.RemoveSecret(ctx, id, s.Secret)
 	if err != nil {
 		return noSuchOf("secret", s.Secret, s.App, err)
 	}
@@ -224,7 +336,7 @@ func (s *secretRemove) Run(ctx context.Context, env command.Env) error {
 }
 
 type certificateAdd struct {
-	App  string `arg:"" name:"id" help:"The application's client id."`
+	App  string `arg:"" help:"The application's client id, or its name."`
 	File string `arg:"" help:"The certificate, PEM or DER. A private key in the file is not sent."`
 	Name string `help:"What the certificate is for." placeholder:"TEXT"`
 	expires
@@ -234,7 +346,7 @@ type certificateAdd struct {
 
 func (*certificateAdd) Help() string {
 	return "Lets whoever has the certificate's private key sign in as the application, until the certificate ends or earlier. " +
-		"RSA of 2048 bits or more, or P-256; who signed it does not matter." + administers
+		"RSA of 2048 bits or more, or P-256; who signed it does not matter." + administersAll
 }
 
 func (a *certificateAdd) Run(ctx context.Context, env command.Env) error {
@@ -251,7 +363,11 @@ func (a *certificateAdd) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	made, err := c.AddCertificate(ctx, a.App, a.Name, cert, until)
+	id, err := appNamed(ctx, c, a.App)
+	if err != nil {
+		return err
+	}
+	made, err := c.AddCertificate(ctx, id, a.Name, cert, until)
 	if err != nil {
 		return noSuch("application", a.App, err)
 	}
@@ -292,14 +408,14 @@ func readCertificate(file string) (*x509.Certificate, error) {
 }
 
 type certificateRemove struct {
-	App         string `arg:"" name:"id" help:"The application's client id."`
+	App         string `arg:"" help:"The application's client id, or its name."`
 	Certificate string `arg:"" help:"The certificate's id, as swab app show has it: the hex SHA-256 of its DER."`
 	connection
 	output
 }
 
 func (*certificateRemove) Help() string {
-	return "Nobody signs in by the certificate's key any more; tokens that were got by it hold until they expire, an hour at most." + administers
+	return "Nobody signs in by the certificate's key any more; tokens that were got by it hold until they expire, an hour at most." + administersAll
 }
 
 func (a *certificateRemove) Run(ctx context.Context, env command.Env) error {
@@ -308,7 +424,11 @@ func (a *certificateRemove) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	defer c.Close()
-	one, err := c.RemoveCertificate(ctx, a.App, a.Certificate)
+	id, err := appNamed(ctx, c, a.App)
+	if err != nil {
+		return err
+	}
+	one, err := c.RemoveCertificate(ctx, id, a.Certificate)
 	if err != nil {
 		return noSuchOf("certificate", a.Certificate, a.App, err)
 	}

@@ -1,5 +1,6 @@
 // Package cli is the commands for people: ask a device for a package, follow an
-// action, fetch a package, judge it, read it, and check the audit log.
+// action, fetch a package, judge it, read it, check the audit log, and manage who
+// may do what.
 //
 // They stand on the public client and on the package format alone: no server and
 // no agent is linked by them. The program's other commands are handed in by its
@@ -47,10 +48,59 @@ func Commands() []command.Command {
 			{Name: "show", Help: "Show one action", Run: func() command.Runner { return &actionShow{} }},
 			{Name: "cancel", Help: "Call an action off", Run: func() command.Runner { return &actionCancel{} }},
 		}},
-		{Name: "app", Help: "Applications, which sign in by themselves", Verbs: []command.Command{
+		{Name: "apply", Help: "Make who may do what as a file says", Run: func() command.Runner { return &apply{} }},
+		{Name: "access", Help: "Who may do what", Verbs: []command.Command{
+			{Name: "export", Help: "Write who may do what as a file", Run: func() command.Runner { return &accessExport{} }},
+		}},
+		{Name: "user", Help: "Users: people who sign in", Verbs: []command.Command{
+			{Name: "create", Help: "Make a user", Run: func() command.Runner { return &userCreate{} }},
+			{Name: "list", Help: "List users", Run: func() command.Runner { return &userList{} }},
+			{Name: "show", Help: "Show one user", Run: func() command.Runner { return &userShow{} }},
+			{Name: "change", Help: "Change what a user is called", Run: func() command.Runner { return &userChange{} }},
+			{Name: "disable", Help: "Shut a user out", Run: func() command.Runner { return &userDisable{} }},
+			{Name: "enable", Help: "Let a user in again", Run: func() command.Runner { return &userEnable{} }},
+			{Name: "reset-password", Help: "Give a user another password", Run: func() command.Runner { return &userResetPassword{} }},
+			{Name: "reset-totp", Help: "Take a user's one-time codes away", Run: func() command.Runner { return &userResetTOTP{} }},
+			{Name: "sessions", Help: "List a user's sign-ins", Run: func() command.Runner { return &userSessions{} }},
+			{Name: "sign-out", Help: "End a user's sign-ins", Run: func() command.Runner { return &userSignOut{} }},
+		}},
+		{Name: "group", Help: "User groups: sets of users", Verbs: []command.Command{
+			{Name: "create", Help: "Make a user group", Run: func() command.Runner { return &groupCreate{} }},
+			{Name: "list", Help: "List user groups", Run: func() command.Runner { return &groupList{} }},
+			{Name: "show", Help: "Show one user group and its members", Run: func() command.Runner { return &groupShow{} }},
+			{Name: "change", Help: "Change what a user group is called", Run: func() command.Runner { return &groupChange{} }},
+			{Name: "delete", Help: "Delete a user group", Run: func() command.Runner { return &groupDelete{} }},
+			{Name: "add", Help: "Put users into a user group", Run: func() command.Runner { return &groupAdd{} }},
+			{Name: "remove", Help: "Take users out of a user group", Run: func() command.Runner { return &groupRemove{} }},
+		}},
+		{Name: "role", Help: "Roles: what user groups may do", Verbs: []command.Command{
+			{Name: "create", Help: "Make a role", Run: func() command.Runner { return &roleCreate{} }},
+			{Name: "list", Help: "List roles", Run: func() command.Runner { return &roleList{} }},
+			{Name: "show", Help: "Show one role", Run: func() command.Runner { return &roleShow{} }},
+			{Name: "change", Help: "Change a role", Run: func() command.Runner { return &roleChange{} }},
+			{Name: "delete", Help: "Delete a role", Run: func() command.Runner { return &roleDelete{} }},
+			{Name: "assign", Help: "Give a role to user groups", Run: func() command.Runner { return &roleAssign{} }},
+		}},
+		{Name: "device-group", Help: "Device groups: which devices user groups reach", Verbs: []command.Command{
+			{Name: "create", Help: "Make a device group", Run: func() command.Runner { return &deviceGroupCreate{} }},
+			{Name: "list", Help: "List device groups by rank", Run: func() command.Runner { return &deviceGroupList{} }},
+			{Name: "show", Help: "Show one device group", Run: func() command.Runner { return &deviceGroupShow{} }},
+			{Name: "change", Help: "Change a device group", Run: func() command.Runner { return &deviceGroupChange{} }},
+			{Name: "preview", Help: "Show which devices a rule matches", Run: func() command.Runner { return &deviceGroupPreview{} }},
+			{Name: "move", Help: "Give a device group another rank", Run: func() command.Runner { return &deviceGroupMove{} }},
+			{Name: "delete", Help: "Delete a device group", Run: func() command.Runner { return &deviceGroupDelete{} }},
+		}},
+		{Name: "issuer", Help: "Other issuers whose tokens hold here", Verbs: []command.Command{
+			{Name: "create", Help: "Trust an issuer", Run: func() command.Runner { return &issuerCreate{} }},
+			{Name: "list", Help: "List issuers", Run: func() command.Runner { return &issuerList{} }},
+			{Name: "show", Help: "Show one issuer", Run: func() command.Runner { return &issuerShow{} }},
+			{Name: "revoke", Help: "Trust an issuer no more", Run: func() command.Runner { return &issuerRevoke{} }},
+		}},
+		{Name: "app", Help: "Applications, which sign in by themselves or people sign in to", Verbs: []command.Command{
 			{Name: "create", Help: "Make an application", Run: func() command.Runner { return &appCreate{} }},
 			{Name: "list", Help: "List applications, the oldest first", Run: func() command.Runner { return &appList{} }},
 			{Name: "show", Help: "Show one application", Run: func() command.Runner { return &appShow{} }},
+			{Name: "change", Help: "Change what an application may do", Run: func() command.Runner { return &appChange{} }},
 			{Name: "revoke", Help: "Revoke an application and its tokens", Run: func() command.Runner { return &appRevoke{} }},
 			{Name: "secret", Help: "Its secrets", Verbs: []command.Command{
 				{Name: "add", Help: "Make one more secret", Run: func() command.Runner { return &secretAdd{} }},

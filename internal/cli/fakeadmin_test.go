@@ -1,14 +1,9 @@
 package cli_test
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"maps"
+	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +19,16 @@ const (
 
 // office answers what administrators ask for. s.mu is held by each answer.
 type office struct {
-	app     map[string]any // nil: not made
+	apps    []map[string]any
 	tenants []map[string]any
+	made    int // things that have ids
+	directory
+}
+
+// id is one that nothing else has, the same in each run.
+func (o *office) id(kind byte) string {
+	o.made++
+	return fmt.Sprintf("5b0f7a51-3d7e-4a8f-9a3c-%c00000000%03d", kind, o.made)
 }
 
 func (s *service) administer(mux *http.ServeMux) {
@@ -36,7 +39,7 @@ func (s *service) administer(mux *http.ServeMux) {
 			defer s.mu.Unlock()
 			var in map[string]any
 			_ = json.NewDecoder(r.Body).Decode(&in) // none, where there is no body
-			if id := r.PathValue("app"); id != "" && (id != appID || s.office.app == nil) {
+			if id := r.PathValue("app"); id != "" && s.office.app(r) == nil {
 				refuse(w, 404, "ResourceNotFound", "Application "+id+" was not found")
 				return
 			}
@@ -90,58 +93,8 @@ func (s *service) administer(mux *http.ServeMux) {
 		}
 		return map[string]any{"id": deviceID(), "name": hostile, "revoked": true}
 	})
-	handle("GET /api/admin/v1/apps", func(http.ResponseWriter, *http.Request, map[string]any) any {
-		return map[string]any{"value": []any{s.office.app}}
-	})
-	handle("POST /api/admin/v1/apps", func(w http.ResponseWriter, _ *http.Request, in map[string]any) any {
-		s.office.app = map[string]any{
-			"id": appID, "name": in["name"], "roles": append([]any{}, list(in["roles"])...), "created": canon.FormatTime(epoch), "revoked": false,
-			"secrets": []any{}, "certificates": []any{}, "clientSecret": nil,
-		}
-		if secret, ok := in["secret"].(map[string]any); ok {
-			s.office.app["secrets"] = []any{credential(secretID, secret, epoch.AddDate(1, 0, 0))}
-			made := maps.Clone(s.office.app)
-			made["clientSecret"] = "cl1ent-s3cret"
-			return made
-		}
-		return s.office.app
-	})
-	handle("GET /api/admin/v1/apps/{app}", func(http.ResponseWriter, *http.Request, map[string]any) any { return s.office.app })
-	handle("POST /api/admin/v1/apps/{app}/revoke", func(http.ResponseWriter, *http.Request, map[string]any) any {
-		s.office.app["revoked"] = true
-		return s.office.app
-	})
-	handle("POST /api/admin/v1/apps/{app}/secrets", func(w http.ResponseWriter, _ *http.Request, in map[string]any) any {
-		made := credential(secretID[:35]+"9", in, epoch.AddDate(1, 0, 0))
-		s.office.app["secrets"] = append(list(s.office.app["secrets"]), made)
-		w.WriteHeader(http.StatusCreated)
-		made = maps.Clone(made)
-		made["clientSecret"] = "another-s3cret"
-		return made
-	})
-	handle("POST /api/admin/v1/apps/{app}/certificates", func(w http.ResponseWriter, _ *http.Request, in map[string]any) any {
-		der, err := base64.StdEncoding.DecodeString(in["certificate"].(string))
-		must(err)
-		cert, err := x509.ParseCertificate(der)
-		must(err)
-		sum := sha256.Sum256(der)
-		made := credential(hex.EncodeToString(sum[:]), in, cert.NotAfter)
-		s.office.app["certificates"] = append(list(s.office.app["certificates"]), made)
-		w.WriteHeader(http.StatusCreated)
-		return made
-	})
-	for what, among := range map[string]string{"Secret": "secrets", "Certificate": "certificates"} {
-		handle("DELETE /api/admin/v1/apps/{app}/"+among+"/{id}", func(w http.ResponseWriter, r *http.Request, _ map[string]any) any {
-			have := list(s.office.app[among])
-			left := slices.DeleteFunc(slices.Clone(have), func(k any) bool { return k.(map[string]any)["id"] == r.PathValue("id") })
-			if len(left) == len(have) {
-				refuse(w, 404, "ResourceNotFound", what+" "+r.PathValue("id")+" of application "+appID+" was not found")
-				return nil
-			}
-			s.office.app[among] = left
-			return s.office.app
-		})
-	}
+	s.applications(handle)
+	s.people(handle)
 	handle("GET /api/admin/v1/tenants", func(http.ResponseWriter, *http.Request, map[string]any) any {
 		return map[string]any{"value": s.office.tenants}
 	})
@@ -179,4 +132,10 @@ func credential(id string, in map[string]any, until time.Time) map[string]any {
 	return map[string]any{"id": id, "name": name, "created": canon.FormatTime(epoch), "expires": expires}
 }
 
-func list(v any) []any { l, _ := v.([]any); return l }
+// list is a list, never null.
+func list(v any) []any {
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	return []any{}
+}

@@ -14,7 +14,7 @@ type keyList struct {
 }
 
 func (*keyList) Help() string {
-	return "Shows the keys by which the server signs access tokens. A key is announced before it signs, and verifies the last tokens after it. Takes the permission Swab.Administer."
+	return "Shows the keys by which the server signs access tokens. A key is announced before it signs, and verifies the last tokens after it." + administersAll
 }
 
 func (l *keyList) Run(ctx context.Context, env command.Env) error {
@@ -45,7 +45,7 @@ type keyRotate struct {
 
 func (*keyRotate) Help() string {
 	return "The server makes the next key, publishes it at once and signs by it in 10 minutes; tokens of the present key hold until they expire. " +
-		"By itself it does so every 90 days. Takes the permission Swab.Administer in the installation's first tenant."
+		"By itself it does so every 90 days. For administrators of the installation's first tenant." + administersAll
 }
 
 func (r *keyRotate) Run(ctx context.Context, env command.Env) error {

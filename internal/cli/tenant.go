@@ -22,7 +22,7 @@ type tenantCreate struct {
 func (*tenantCreate) Help() string {
 	return "Makes a tenant, apart from every other on the server, with its first application, which may do everything in it, and an enrolment token. " +
 		"Both are shown once. The file that --out writes serves as --credentials, and wherever the server's own bootstrap.json does. " +
-		"For administrators of the installation's first tenant." + administers
+		"For administrators of the installation's first tenant." + administersAll
 }
 
 // madeTenant is a new tenant as it is shown: without secrets where they are in
@@ -85,7 +85,7 @@ type tenantList struct {
 }
 
 func (*tenantList) Help() string {
-	return "Lists tenants, the oldest first: to administrators of the installation's first tenant all of them, to those of another their own." + administers
+	return "Lists tenants, the oldest first: to administrators of the installation's first tenant all of them, to those of another their own." + administersAll
 }
 
 func (t *tenantList) Run(ctx context.Context, env command.Env) error {
@@ -115,7 +115,7 @@ type tenantRevoke struct {
 
 func (*tenantRevoke) Help() string {
 	return "Nobody of the tenant is let in any more, for good: no application, no device, no enrolment, no link. Devices that are connected are cut off. " +
-		"Its data stay. The installation's first tenant can't be revoked, and its administrators alone revoke others." + administers
+		"Its data stay. The installation's first tenant can't be revoked, and its administrators alone revoke others." + administersAll
 }
 
 func (t *tenantRevoke) Run(ctx context.Context, env command.Env) error {
