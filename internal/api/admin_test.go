@@ -186,7 +186,7 @@ func TestBodiesOfAdministratorsAreReadStrictly(t *testing.T) {
 		`{"name":"x","expires":"tomorrow"}`, `{"name":"x","expires":"0001-01-01T00:00:00Z"}`, `{"name":"x","secret":[]}`, `{"name":"x","secret":{"a":1}}`,
 		`{"name":"` + strings.Repeat("x", 64<<10) + `"}`,
 	}
-	for _, path := range []string{"apps", "enrollments", "tenants"} {
+	for _, path := range []string{"apps", "enrollments", "tenants", "users", "userGroups", "roles", "deviceGroups", "issuers"} {
 		for _, body := range bodies {
 			if body == "" && path == "enrollments" {
 				continue // takes none
@@ -200,6 +200,22 @@ func TestBodiesOfAdministratorsAreReadStrictly(t *testing.T) {
 		}
 		if g := in.as(t, full, "POST", adminPath+path+"?$top=1", `{"name":"x"}`); g.code(t) != "ODataError" {
 			t.Errorf("%s with an option: %d %s", path, g.status, g.raw)
+		}
+	}
+	for path, bodies := range map[string][]string{
+		"apps":  {`{"public":"yes"}`, `{"public":1}`, `{"redirects":{}}`, `{"scopes":[null]}`},
+		"users": {`{"administrator":"true"}`, `{"groups":"x"}`, `{"password":1}`},
+		"deviceGroups": {
+			`{"rule":{}}`, `{"rule":[1]}`, `{"rule":[[]]}`, `{"rule":["x"]}`, `{"rule":[{"property":1}]}`, `{"rule":[{"x":1}]}`, `{"rule":[{"property":"tag","property":"os"}]}`, `{"rule":[{"values":"x"}]}`, `{"rank":0}`,
+		},
+		"deviceGroups/order":   {`{"ids":[1.5]}`, `{"ids":"1"}`, `{"ids":["1"]}`, `{"ids":[99999999999999999999]}`, `{"ids":{}}`},
+		"deviceGroups/preview": {`{"rule":"x"}`, `{"name":"x"}`},
+		"issuers":              {`{"groups":[]}`, `{"groups":{"a":1}}`, `{"groups":{"a":"x","a":"y"}}`, `{"claims":[]}`, `{"claims":{"x":"y"}}`, `{"claims":{"person":1}}`, `{"roles":{"a":null}}`},
+	} {
+		for _, body := range bodies {
+			if g := in.as(t, full, "POST", adminPath+path, body); g.status != http.StatusBadRequest || g.code(t) != "InvalidRequestBody" {
+				t.Errorf("%s %s: %d %s", path, body, g.status, g.raw)
+			}
 		}
 	}
 	for _, l := range in.leaves(t)[before:] {

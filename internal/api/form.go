@@ -138,16 +138,25 @@ func (f *form) table(name string) map[string]string {
 	if !there || f.err != nil {
 		return nil
 	}
-	var parts map[string]json.RawMessage
-	if raw[0] != '{' || json.Unmarshal(raw, &parts) != nil {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
 		f.err = bad("%s is not an object", name)
 		return nil
 	}
 	values := map[string]string{}
-	for key, part := range parts {
-		s, err := text(part)
+	for dec.More() && f.err == nil {
+		var part json.RawMessage
+		token, err := dec.Token()
+		key, _ := token.(string)
+		if err != nil || dec.Decode(&part) != nil {
+			f.err = bad("%s is not an object", name)
+			return nil
+		}
+		if _, twice := values[key]; twice {
+			f.err = bad("%s has %s twice", name, clip(key))
+		}
+		values[key], err = text(part)
 		f.wrong(name+", "+clip(key)+",", err)
-		values[key] = s
 	}
 	return values
 }

@@ -18,10 +18,14 @@ type limited struct {
 // usual are the limits that Defender documents for nearly all of its APIs.
 var usual = limit.Figures{Minute: 100, Hour: 1500}
 
+// many are the limits of what is done by the thousand.
+var many = limit.Figures{Minute: 600, Hour: 20_000}
+
 // limits names each route that needs a token and gives its limits where the
 // settings have no others. Defender's routes have the figures that it documents.
-// Of our own only the audit log's differ: an auditor who verifies a log of
-// millions of entries, a thousand a page, must come to its end within the day.
+// Of our own the audit log's differ: an auditor who verifies a log of millions of
+// entries, a thousand a page, must come to its end within the day. So do those of
+// users and who is in which user group, which are brought over from elsewhere.
 // Links to packages have none: who may ask for a link is limited, and a
 // download that broke off is taken up again.
 var limits = []limited{
@@ -59,7 +63,7 @@ var limits = []limited{
 	{"POST api/machines/{machine}/runliveresponse", "runliveresponse", limit.Figures{Minute: 10, Hour: 1500}},
 	{"POST api/machines/{machine}/startInvestigation", "startInvestigation", usual},
 
-	{"GET api/swab/v1/audit", "readAuditLog", limit.Figures{Minute: 600, Hour: 20_000}},
+	{"GET api/swab/v1/audit", "readAuditLog", many},
 	{"GET api/swab/v1/audit/entries", "searchAuditLog", usual},
 	{"GET api/swab/v1/audit/entries/{index}", "getAuditEntry", usual},
 	{"GET api/swab/v1/actions/{action}/attempts/{attempt}", "getAttempt", usual},
@@ -73,11 +77,11 @@ var limits = []limited{
 	{"DELETE api/admin/v1/apps/{app}/secrets/{secret}", "removeSecret", usual},
 	{"POST api/admin/v1/apps/{app}/certificates", "addCertificate", usual},
 	{"DELETE api/admin/v1/apps/{app}/certificates/{certificate}", "removeCertificate", usual},
-	{"GET api/admin/v1/users", "listUsers", usual},
-	{"POST api/admin/v1/users", "createUser", usual},
-	{"GET api/admin/v1/users/{user}", "getUser", usual},
-	{"PATCH api/admin/v1/users/{user}", "changeUser", usual},
-	{"POST api/admin/v1/users/{user}/disable", "disableUser", usual},
+	{"GET api/admin/v1/users", "listUsers", many},
+	{"POST api/admin/v1/users", "createUser", many},
+	{"GET api/admin/v1/users/{user}", "getUser", many},
+	{"PATCH api/admin/v1/users/{user}", "changeUser", many},
+	{"POST api/admin/v1/users/{user}/disable", "disableUser", many},
 	{"POST api/admin/v1/users/{user}/enable", "enableUser", usual},
 	{"POST api/admin/v1/users/{user}/resetPassword", "resetPassword", usual},
 	{"POST api/admin/v1/users/{user}/resetTotp", "resetTotp", usual},
@@ -88,9 +92,9 @@ var limits = []limited{
 	{"GET api/admin/v1/userGroups/{userGroup}", "getUserGroup", usual},
 	{"PATCH api/admin/v1/userGroups/{userGroup}", "changeUserGroup", usual},
 	{"DELETE api/admin/v1/userGroups/{userGroup}", "deleteUserGroup", usual},
-	{"GET api/admin/v1/userGroups/{userGroup}/members", "listMembers", usual},
-	{"PUT api/admin/v1/userGroups/{userGroup}/members/{user}", "addMember", usual},
-	{"DELETE api/admin/v1/userGroups/{userGroup}/members/{user}", "removeMember", usual},
+	{"GET api/admin/v1/userGroups/{userGroup}/members", "listMembers", many},
+	{"PUT api/admin/v1/userGroups/{userGroup}/members/{user}", "addMember", many},
+	{"DELETE api/admin/v1/userGroups/{userGroup}/members/{user}", "removeMember", many},
 	{"GET api/admin/v1/roles", "listRoles", usual},
 	{"POST api/admin/v1/roles", "createRole", usual},
 	{"GET api/admin/v1/roles/{role}", "getRole", usual},
