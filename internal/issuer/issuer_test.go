@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ type installation struct {
 	store   *store.Store
 	origin  *origin.Set
 	ahead   atomic.Int64 // of the machine's clock
+	log     journal
 
 	contract *contract.Contract // which every answer is held against
 }
@@ -56,8 +58,8 @@ type installation struct {
 func install(t testing.TB) *installation {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
-	log := slog.New(slog.DiscardHandler)
 	in := &installation{}
+	log := slog.New(slog.NewTextHandler(&in.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	st, err := store.Open(ctx, store.Options{Database: storetest.Database(t), Now: in.now})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +101,24 @@ func install(t testing.TB) *installation {
 	s := New(Config{Keys: ring, Tokens: in.tokens, Desk: in.desk, Denials: in.denials, Origin: set, Now: in.now, Log: log})
 	handler, in.config = s, &s.Config
 	return in
+}
+
+// journal is what was logged.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // now is the time of the issuer, which may be ahead of the machine's.

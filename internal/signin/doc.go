@@ -38,7 +38,8 @@
 // networks, and by network over all accounts, before the password is looked at.
 // The second of those would let a stranger lock a person out: so a browser in
 // which the person signed in within 30 days, which a signed cookie says, has an
-// allowance of its own and is bounded by no other. Whoever doesn't exist, is
+// allowance of its own and is bounded by no other; its passwords are looked at in
+// a queue of their own, so that a flood does not keep people out either. Whoever doesn't exist, is
 // disabled, or has no password is answered in the same words and in the same time
 // as one whose password is another.
 //

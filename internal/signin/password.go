@@ -76,7 +76,12 @@ func (d *Desk) Password(ctx context.Context, a Attempt) (Progress, error) {
 	if !ok {
 		principal = "" // of nobody
 	}
-	back, err := d.guesses.Take("sign-in with a wrong password", d.allowances(a, principal)...)
+	known := d.known(a.Known, a.Tenant.ID, principal)
+	hasher := d.Hasher
+	if known != "" {
+		hasher = d.usual
+	}
+	back, err := d.guesses.Take("sign-in with a wrong password", allowances(a, principal, known)...)
 	if err != nil {
 		return Progress{}, d.refused(ctx, a.Visitor, principal, nil, err)
 	}
@@ -88,9 +93,9 @@ func (d *Desk) Password(ctx context.Context, a Attempt) (Progress, error) {
 	there := err == nil
 	right, rehash := false, false
 	if there && !person.Disabled && c.Password != "" {
-		right, rehash, err = d.Hasher.Verify(ctx, c.Password, a.Password)
+		right, rehash, err = hasher.Verify(ctx, c.Password, a.Password)
 	} else {
-		err = d.Hasher.Decoy(ctx, a.Password)
+		err = hasher.Decoy(ctx, a.Password)
 	}
 	if err != nil {
 		back()
@@ -117,10 +122,11 @@ func principalOf(typed string) (string, bool) {
 	return name, name != "" && len(name) <= maxPrincipal && audit.Clip(name) == name
 }
 
-// allowances are what bounds the failures of an attempt.
-func (d *Desk) allowances(a Attempt, principal string) []limit.Allowance {
-	if id := d.known(a.Known, a.Tenant.ID, principal); id != "" {
-		return []limit.Allowance{{Of: []string{"known", a.Tenant.ID, principal, id}, Most: perPair, Per: time.Minute}}
+// allowances are what bounds the failures of an attempt, in the browser that is
+// known as known ("" for none).
+func allowances(a Attempt, principal, known string) []limit.Allowance {
+	if known != "" {
+		return []limit.Allowance{{Of: []string{"known", a.Tenant.ID, principal, known}, Most: perPair, Per: time.Minute}}
 	}
 	network := limit.Network(a.From)
 	return []limit.Allowance{

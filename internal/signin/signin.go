@@ -136,6 +136,7 @@ type Secrets interface {
 // Desk is where people sign in. [New] makes one.
 type Desk struct {
 	Config
+	usual    *credential.Hasher // for browsers that are known: no flood from elsewhere fills its queue
 	guesses  *limit.Guesses
 	refusals *refusals
 }
@@ -154,7 +155,7 @@ type Config struct {
 
 // New returns a desk. [Desk.Run] makes entries of what it refuses.
 func New(c Config) *Desk {
-	return &Desk{Config: c, guesses: limit.NewGuesses(c.Now), refusals: newRefusals(c)}
+	return &Desk{Config: c, usual: credential.NewHasher(1), guesses: limit.NewGuesses(c.Now), refusals: newRefusals(c)}
 }
 
 // Visitor is who is at the other end, as far as the connection tells.

@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -156,6 +157,38 @@ func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {
 		_ = guess(fmt.Sprint("198.51.100.", n), "", "guess")
 	}
 	slowed("a browser that is known no more", guess("192.0.2.7", known, password), 30)
+}
+
+func TestAFloodKeepsNobodyFromTheirUsualBrowser(t *testing.T) {
+	h := open(t)
+	h.Hasher = credential.NewHasher(1)
+	known := h.Know(h.in(t).Person)
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	full := make(chan struct{})
+	var once sync.Once
+	var flood sync.WaitGroup
+	for n := range 64 {
+		flood.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				a := h.attempt("guess")
+				a.Principal, a.From = fmt.Sprint(n, "-", i), fmt.Sprintf("10.0.%d.%d", n, i%250)
+				if _, err := h.Password(ctx, a); err != nil {
+					if _, busy := errors.AsType[*credential.Busy](err); busy {
+						once.Do(func() { close(full) })
+					}
+				}
+			}
+		})
+	}
+	<-full
+	a := h.attempt(password)
+	a.Known = known
+	if _, err := h.Password(t.Context(), a); err != nil {
+		t.Errorf("in the usual browser: %v", err)
+	}
+	end()
+	flood.Wait()
 }
 
 func TestFailuresAreEntriesAndBounded(t *testing.T) {
