@@ -46,13 +46,15 @@ func (s *Store) CreateAction(ctx context.Context, a action.Action, e audit.Entry
 	})
 }
 
-// groupAction puts a new action into the group in which its device stands.
+// groupAction puts a new action into the group in which its device stands, and
+// goes on standing until the transaction ends.
 func (t *tx) groupAction(ctx context.Context, a action.Action) error {
-	group, err := t.place(ctx, a.Tenant, a.Device, t.dialect.share("grouped_devices"))
-	if err != nil {
-		return err
+	n, err := t.exec(ctx, `INSERT INTO grouped_actions (tenant, device_group, created, id)
+		SELECT tenant, device_group, CAST(? AS BIGINT), CAST(? AS TEXT) FROM grouped_devices WHERE tenant = ? AND id = ?`+t.dialect.share("grouped_devices"),
+		ticks(a.Created), a.ID, a.Tenant, a.Device)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("device %s stands in no group", a.Device)
 	}
-	_, err = t.exec(ctx, "INSERT INTO grouped_actions (tenant, device_group, created, id) VALUES (?, ?, ?, ?)", a.Tenant, group, ticks(a.Created), a.ID)
 	return err
 }
 

@@ -102,22 +102,17 @@ func (t *tx) regroup(ctx context.Context, d device.Device) error {
 		return err
 	}
 	to := s.groups.Of(d).ID
-	from, err := t.place(ctx, d.Tenant, d.ID, t.dialect.lock("grouped_devices"))
-	if err != nil || from == to {
-		return err
+	// Who has the row locked decides where the device goes; who shares it relies
+	// on that it stays.
+	from, err := one(ctx, t.conn, value[int64], "SELECT device_group FROM grouped_devices WHERE tenant = ? AND id = ?"+t.dialect.lock("grouped_devices"), d.Tenant, d.ID)
+	if err != nil {
+		return fmt.Errorf("the group in which device %s stands: %w", d.ID, err)
+	}
+	if from == to {
+		return nil
 	}
 	_, err = t.move(ctx, d.Tenant, from, to, []device.ID{d.ID})
 	return err
-}
-
-// place is the group that a device stands in. Who has it locked decides where the
-// device goes, who shares it relies on that it stays.
-func (t *tx) place(ctx context.Context, tenant string, id device.ID, lock string) (int64, error) {
-	group, err := one(ctx, t.conn, value[int64], "SELECT device_group FROM grouped_devices WHERE tenant = ? AND id = ?"+lock, tenant, id)
-	if err != nil {
-		return 0, fmt.Errorf("the group in which device %s stands: %w", id, err)
-	}
-	return group, nil
 }
 
 // maxMoved bounds the devices that one statement moves.

@@ -34,7 +34,7 @@ func RunGroups(t *testing.T, database func(testing.TB) string, g Grouping) {
 	for _, gather := range []int{0, 20, 1} {
 		for _, settled := range []bool{true, false} {
 			t.Run(fmt.Sprintf("ListsHoldWhatIsWithinReach/gather=%d/settled=%t", gather, settled), func(t *testing.T) {
-				listsWithinReach(t, Open(t, store.Options{Database: database(t), Page: 25, Gather: gather}), g, settled)
+				listsWithinReach(t, Open(t, store.Options{Database: database(t), Page: 25, Gather: gather, ListTime: 8 * time.Second}), g, settled)
 			})
 		}
 	}
@@ -106,13 +106,13 @@ func listsWithinReach(t *testing.T, s *store.Store, g Grouping, settled bool) {
 		for _, reach := range reaches(r, groups) {
 			t.Logf("groups %+v, reach %+v", made, reach)
 			seen := slices.DeleteFunc(slices.Clone(devices), func(d device.Device) bool { return !reach.Has(d.Group.ID) })
-			compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice), 60}, seen, ofDevice,
+			compareAnswers(t, asker{r, &fleet.Entity, literals(devices, ofDevice), 25}, seen, ofDevice,
 				func(d device.Device) (time.Time, string) { return d.FirstSeen, string(d.ID) },
 				func(q odata.Query) (odata.Page[device.Device], error) {
 					return s.Devices(t.Context(), tenant, reach, q)
 				})
 			done := slices.DeleteFunc(slices.Clone(actions), func(a action.Action) bool { return !reach.Has(by[a.Device].ID) })
-			compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property), 60}, done, action.Action.Property,
+			compareAnswers(t, asker{r, &action.Entity, literals(actions, action.Action.Property), 25}, done, action.Action.Property,
 				func(a action.Action) (time.Time, string) { return a.Created, a.ID },
 				func(q odata.Query) (odata.Page[action.Action], error) {
 					return s.Actions(t.Context(), tenant, reach, q)
