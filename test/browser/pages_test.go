@@ -266,7 +266,7 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 		Form: pages.Form{Action: "/signin", Hidden: []pages.Field{{Name: "state", Value: "a&b"}}, Redirect: application.URL + "/signed-in"}, Principal: "ann@corp.example",
 	}
 	// The cursor stands in the password's field, so that one types and is done.
-	send := func() {
+	filled := func() chromedp.Action[chromedp.Void] {
 		t.Helper()
 		if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/signin")); err != nil {
 			t.Fatal(err)
@@ -274,18 +274,13 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 		if err := settle(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := chromedp.Do(ctx, chromedp.KeyEvent("secret"+kb.Enter)); err != nil {
-			t.Fatal(err)
-		}
+		return chromedp.KeyEvent("secret" + kb.Enter)
 	}
-	send()
-	select {
-	case query := <-arrived:
-		if query != "code=1" {
-			t.Errorf("the application got %q", query)
-		}
-	case <-ctx.Done():
-		t.Fatalf("the browser did not reach the application: %q", heard.drain())
+	if _, err := chromedp.RunResponse(ctx, filled()); err != nil {
+		t.Fatalf("the browser did not reach the application: %v, %q", err, heard.drain())
+	}
+	if query := <-arrived; query != "code=1" {
+		t.Errorf("the application got %q", query)
 	}
 	r := <-answers
 	want := url.Values{"state": {"a&b"}, pages.FieldUser: {"ann@corp.example"}, pages.FieldPassword: {"secret"}}
@@ -294,7 +289,9 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 	}
 
 	page.Redirect = "https://other.example/"
-	send()
+	if err := chromedp.Do(ctx, filled()); err != nil {
+		t.Fatal(err)
+	}
 	<-answers
 	if err := heard.wait(ctx, "form-action"); err != nil {
 		t.Error(err)
@@ -318,8 +315,8 @@ func TestAPageThatBreaksItsPolicyIsHeard(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Navigate(s.URL)); err != nil {
 		t.Fatal(err)
 	}
-	if all := strings.Join(heard.drain(), "\n"); !strings.Contains(all, "Content Security Policy") {
-		t.Errorf("heard %q", all)
+	if err := heard.wait(ctx, "Content Security Policy"); err != nil {
+		t.Error(err)
 	}
 }
 
