@@ -28,6 +28,11 @@
 // has (list_plan.go). A list that takes over two seconds is given up, and only
 // half of the connections may be busy with lists.
 //
+// A search of the audit log is such a list. What its entries are searched by is
+// in columns beside the leaf and the opening, whose bytes stay what they are. Most
+// indexes of them leave out what each collection makes, since an entry costs a
+// row in each index that it is in (list_audit.go).
+//
 // # Device groups
 //
 // The rules of device groups say which group a device is in (package device).
