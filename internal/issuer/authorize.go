@@ -75,6 +75,10 @@ func (s *Issuer) authorize(c *call, path string) (any, error) {
 	}
 	fresh := signed && (a.maxAge < 0 || in.ProvedWithin(a.maxAge, s.Now()))
 	other := a.hint != "" && signed && !strings.EqualFold(a.hint, in.Person.Principal)
+	meant := a.hint
+	if meant == "" {
+		meant = in.Person.Principal
+	}
 	switch {
 	case a.has["none"]:
 		switch {
@@ -84,7 +88,7 @@ func (s *Issuer) authorize(c *call, path string) (any, error) {
 			return s.unauthorized(c, a, refused("interaction_required", 50058, "A program on the person's machine can't be told from another one, so the person is asked"))
 		}
 	case !fresh || a.has["login"] || other && !a.has["select_account"]:
-		return s.askPassword(c, a.continuation(), a.hint, pages.Problem{}, 200)
+		return s.askPassword(c, a.continuation(), meant, pages.Problem{}, 200)
 	case a.has["select_account"] || a.native:
 		return s.askAccount(c, a, in)
 	}
