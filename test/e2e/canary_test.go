@@ -98,7 +98,7 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 		return status, answer
 	}
 	for _, path := range []string{
-		"machines", "machines/" + device, "machineactions", "machineactions/" + a.ID, "swab/v1/audit", "admin/v1/apps", "admin/v1/apps/" + app.ID, "admin/v1/enrollments",
+		"machines", "machines/" + device, "machineactions", "machineactions/" + a.ID, "swab/v1/audit", "swab/v1/audit/entries?top=1000", "swab/v1/audit/entries/0", "admin/v1/apps", "admin/v1/apps/" + app.ID, "admin/v1/enrollments",
 		"admin/v1/tenants", "admin/v1/apps?$filter=hash+eq+'x'", "admin/v1/apps?$select=secrets", "admin/v1/enrollments?$orderby=hash",
 		"machines?$filter=keys+eq+'x'", "machines?$select=keys", "machines?$orderby=statements", "machineactions?$select=opening",
 	} {
