@@ -98,12 +98,14 @@ func TestAPasswordThatIsKeptCheaplyIsHashedAnew(t *testing.T) {
 	if _, err := h.Password(t.Context(), h.attempt("guess")); !errors.Is(err, fault.Unauthorized) {
 		t.Errorf("a wrong password: %v", err)
 	}
-	first := h.in(t)
-	c, err := h.store.Credential(t.Context(), tenantID, annID)
-	if err != nil || c.Password == cheap || !h.alive(t, first.Session.ID) {
-		t.Errorf("kept at %.40s, signed in %t, %v", c.Password, h.alive(t, first.Session.ID), err)
+	for range 2 {
+		if p, err := h.Password(t.Context(), h.attempt(password)); err != nil || p.Step != signin.StepDone {
+			t.Errorf("the right password: %+v, %v", p, err)
+		}
 	}
-	h.in(t)
+	if c, err := h.store.Credential(t.Context(), tenantID, annID); err != nil || c.Password == cheap {
+		t.Errorf("kept at %.40s, %v", c.Password, err)
+	}
 }
 
 func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {
