@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"swab/internal/device"
@@ -111,38 +112,43 @@ func (t *tx) regroup(ctx context.Context, d device.Device) error {
 	if from == to {
 		return nil
 	}
-	_, err = t.move(ctx, d.Tenant, from, to, []device.ID{d.ID})
-	return err
+	return t.move(ctx, d.Tenant, []move{{d.ID, from, to}})
+}
+
+// move is a device that goes from one group into another.
+type move struct {
+	device   device.ID
+	from, to int64
 }
 
 // maxMoved bounds the devices that one statement moves.
 const maxMoved = 256
 
-// move puts devices, at most maxMoved, from one group into another, with their
-// actions, and returns how many actions these were.
-func (t *tx) move(ctx context.Context, tenant string, from, to int64, ids []device.ID) (actions int64, err error) {
-	marks, named := several(ids)
-	if _, err := t.exec(ctx, "UPDATE grouped_devices SET device_group = ? WHERE tenant = ? AND id IN ("+marks+")",
-		append([]any{to, tenant}, named...)...); err != nil {
-		return 0, err
+// move has devices, one at least and at most maxMoved, stand in other groups, and
+// their actions with them.
+func (t *tx) move(ctx context.Context, tenant string, moves []move) error {
+	// One, or maxMoved, among which the last one stands as often as it takes: so
+	// there are two statements of each kind.
+	rows := "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+	args := []any{moves[0].device, moves[0].from, moves[0].to}
+	if len(moves) > 1 {
+		rows += strings.Repeat(", (?, ?, ?)", maxMoved-1)
+		for i := 1; i < maxMoved; i++ {
+			m := moves[min(i, len(moves)-1)]
+			args = append(args, m.device, m.from, m.to)
+		}
 	}
-	return t.exec(ctx, `UPDATE grouped_actions SET device_group = ? WHERE tenant = ? AND device_group = ? AND (created, id) IN
-		(SELECT created, id FROM actions WHERE tenant = ? AND device IN (`+marks+"))",
-		append([]any{to, tenant, from, tenant}, named...)...)
-}
-
-// several are parameters for ids: one, or maxMoved, among which the last id stands
-// as often as it takes, so that there are few different statements.
-func several(ids []device.ID) (marks string, named []any) {
-	named = []any{ids[0]}
-	if marks = "?"; len(ids) == 1 {
-		return marks, named
+	moving := "WITH moves (device, source, target) AS (VALUES " + rows + ")"
+	if _, err := t.exec(ctx, moving+`, moved (created, id, source, target) AS MATERIALIZED
+		(SELECT actions.created, actions.id, moves.source, moves.target FROM moves CROSS JOIN actions WHERE actions.tenant = ? AND actions.device = moves.device)
+		UPDATE grouped_actions SET device_group = moved.target FROM moved WHERE grouped_actions.tenant = ? AND grouped_actions.device_group = moved.source
+		AND grouped_actions.created = moved.created AND grouped_actions.id = moved.id`,
+		append(args, tenant, tenant)...); err != nil {
+		return err
 	}
-	for i := 1; i < maxMoved; i++ {
-		marks += ", ?"
-		named = append(named, ids[min(i, len(ids)-1)])
-	}
-	return marks, named
+	_, err := t.exec(ctx, moving+" UPDATE grouped_devices SET device_group = moves.target FROM moves WHERE grouped_devices.tenant = ? AND grouped_devices.id = moves.device",
+		append(args, tenant)...)
+	return err
 }
 
 // ruled is a group at its place among the ranked ones.

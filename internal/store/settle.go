@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"swab/internal/device"
@@ -204,10 +205,9 @@ func (g generation) pages(ctx context.Context, move func([]device.ID) (bool, err
 // went on.
 func (s *Store) bring(ctx context.Context, tenant string, generation int64, ids []device.ID) (moved int, still bool, err error) {
 	slices.Sort(ids)
-	marks, named := several(ids)
 	actions, err := read(ctx, s, "actions of devices that move", func(ctx context.Context, c *conn) (int, error) {
-		return one(ctx, c, value[int], "SELECT count(*) FROM (SELECT 1 AS one FROM actions WHERE tenant = ? AND device IN ("+marks+") LIMIT ?) found",
-			slices.Concat([]any{tenant}, named, []any{maxMovedActions + 1})...)
+		q := new(query).add("SELECT count(*) FROM (SELECT 1 AS one FROM actions WHERE tenant = ? AND device IN ", tenant)
+		return number(ctx, c, q.these(ids).add(" LIMIT ?) found", maxMovedActions+1))
 	})
 	if err != nil {
 		return 0, false, err
@@ -220,48 +220,42 @@ func (s *Store) bring(ctx context.Context, tenant string, generation int64, ids 
 		m, still, err := s.bring(ctx, tenant, generation, ids[half:])
 		return n + m, still, err
 	}
-	n, err := write(ctx, s, "put devices into their groups", func(ctx context.Context, t *tx) (int, error) {
+	moved, err = write(ctx, s, "put devices into their groups", func(ctx context.Context, t *tx) (int, error) {
 		now, err := t.standing(ctx, tenant)
 		if err != nil || now.generation != generation {
 			return -1, err
 		}
-		return t.bring(ctx, tenant, now.groups, marks, named)
+		return t.bring(ctx, tenant, now.groups, ids)
 	})
-	return max(n, 0), n >= 0, err
+	return max(moved, 0), moved >= 0, err
 }
 
-// bring puts named devices into their groups. First it locks where they stand:
-// what the rules look at can't change any more without waiting for that.
-func (t *tx) bring(ctx context.Context, tenant string, groups *device.Groups, marks string, named []any) (int, error) {
-	places, err := all(ctx, t.conn, func(r row) (p pair[int64], err error) {
+// bring puts devices into their groups. First it locks where they stand: what the
+// rules look at can't change any more without waiting for that.
+func (t *tx) bring(ctx context.Context, tenant string, groups *device.Groups, ids []device.ID) (int, error) {
+	q := new(query).add("SELECT id, device_group FROM grouped_devices WHERE tenant = ? AND id IN ", tenant)
+	q.these(ids).add(" ORDER BY id" + t.dialect.lock("grouped_devices"))
+	from := map[device.ID]int64{}
+	if err := each(ctx, t.conn, q, func(r row) (p pair[int64], err error) {
 		return p, r.Scan(&p.name, &p.of)
-	}, "SELECT id, device_group FROM grouped_devices WHERE tenant = ? AND id IN ("+marks+") ORDER BY id"+t.dialect.lock("grouped_devices"), append([]any{tenant}, named...)...)
-	if err != nil {
+	}, func(p pair[int64]) { from[device.ID(p.name)] = p.of }); err != nil {
 		return 0, err
 	}
-	devices, err := all(ctx, t.conn, func(r row) (device.Device, error) { return scanTraits(r) },
-		"SELECT "+traitColumns+" FROM devices WHERE tenant = ? AND id IN ("+marks+")", append([]any{tenant}, named...)...)
-	if err != nil {
+	var moves []move
+	q = new(query).add("SELECT "+traitColumns+" FROM devices WHERE tenant = ? AND id IN ", tenant).these(ids)
+	if err := each(ctx, t.conn, q, func(r row) (device.Device, error) { return scanTraits(r) }, func(d device.Device) {
+		if to := groups.Of(d).ID; to != from[d.ID] {
+			moves = append(moves, move{d.ID, from[d.ID], to})
+		}
+	}); err != nil || len(moves) == 0 {
 		return 0, err
 	}
-	to := map[string]int64{}
-	for _, d := range devices {
-		to[string(d.ID)] = groups.Of(d).ID
-	}
-	type way struct{ from, to int64 }
-	by, moved := map[way][]device.ID{}, 0
-	for _, p := range places {
-		if w := (way{p.of, to[p.name]}); w.from != w.to {
-			by[w] = append(by[w], device.ID(p.name))
-			moved++
-		}
-	}
-	for w, ids := range by {
-		if _, err := t.move(ctx, tenant, w.from, w.to, ids); err != nil {
-			return 0, err
-		}
-	}
-	return moved, nil
+	return len(moves), t.move(ctx, tenant, moves)
+}
+
+// these adds ids, one at least, as a list in brackets.
+func (q *query) these(ids []device.ID) *query {
+	return q.add("(?"+strings.Repeat(", ?", len(ids)-1)+")", anys(ids)...)
 }
 
 // each hands the rows of an answer to take, one after another.
