@@ -46,7 +46,7 @@ func (a *apply) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := a.open(env)
+	c, own, err := a.open(env)
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,9 @@ func (a *apply) Run(ctx context.Context, env command.Env) error {
 		return err
 	}
 	changes, err := accessfile.Diff(have.file, want, accessfile.Options{RevokeMissing: a.RevokeMissing})
+	if err == nil {
+		err = a.spare(env, changes, own.ClientID)
+	}
 	if err != nil {
 		return inFile(a.File, err)
 	}
@@ -76,6 +79,35 @@ func (a *apply) Run(ctx context.Context, env command.Env) error {
 		return errors.Join(a.print(env.Stdout, work.report(failed), nil), failed)
 	}
 	return errors.Join(work.showResult(env.Stdout), failed)
+}
+
+// spare refuses changes that would shut out whoever makes them: those after could
+// not be made, and nor could a mistake be mended.
+func (a *apply) spare(env command.Env, changes []accessfile.Change, app string) error {
+	who := ""
+	if a.asPerson() {
+		file, err := a.path(env)
+		if err != nil {
+			return err
+		}
+		kept, err := file.read()
+		if err != nil {
+			return err
+		}
+		who = kept.Grant.Principal
+	}
+	for _, ch := range changes {
+		if ch.Verb != accessfile.Remove {
+			continue
+		}
+		switch {
+		case ch.Kind == accessfile.OfUser && strings.EqualFold(ch.Name, who):
+			return fmt.Errorf("it would disable %s, who applies it: name them, or let somebody else apply it", ch.Name)
+		case ch.Kind == accessfile.OfApplication && ch.ID == app:
+			return fmt.Errorf("it would revoke the application %s, by which it is applied: name that, or apply it as another", ch.Name)
+		}
+	}
+	return nil
 }
 
 // readAccessFile reads and judges the file.
@@ -178,6 +210,9 @@ func (w *applying) run(ctx context.Context) error {
 			continue
 		}
 		if err := w.do(ctx, ch); err != nil {
+			if ctx.Err() != nil {
+				err = errors.New("interrupted")
+			}
 			return w.stopped(i, err)
 		}
 		w.made[i] = true
@@ -185,17 +220,20 @@ func (w *applying) run(ctx context.Context) error {
 	return nil
 }
 
-// stopped is the error of a change that failed, with a line for each change.
+// stopped is the error of a change that failed, with a line for each of the
+// others.
 func (w *applying) stopped(at int, err error) error {
+	if _, refused := errors.AsType[*client.Error](err); !refused {
+		err = fmt.Errorf("%w; it may have been made all the same", err)
+	}
 	all := []error{fmt.Errorf("%s: %w", w.changes[at], err)}
-	for _, part := range []struct {
-		title string
-		made  bool
-	}{{"made", true}, {"not made", false}} {
-		for i, ch := range w.changes {
-			if ch.Verb != accessfile.Stray && w.made[i] == part.made {
-				all = append(all, fmt.Errorf("%s: %s", part.title, ch))
-			}
+	for i, ch := range w.changes {
+		switch {
+		case ch.Verb == accessfile.Stray || i == at:
+		case w.made[i]:
+			all = append(all, fmt.Errorf("made: %s", ch))
+		default:
+			all = append(all, fmt.Errorf("not made: %s", ch))
 		}
 	}
 	return errors.Join(all...)

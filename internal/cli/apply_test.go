@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,30 +12,42 @@ import (
 	"swab/internal/command/commandtest"
 )
 
-// call runs a command in a folder that has the files of a new server.
-func callIn(t *testing.T) func(args ...string) commandtest.Result {
+// desk is where commands run for a server of its own.
+type desk struct {
+	*testing.T
+	*service
+	dir       string   // with the files that the server leaves
+	variables []string // of the commands
+	ctx       context.Context
+}
+
+func newDesk(t *testing.T) *desk {
 	t.Helper()
-	s := startService(newFixture())
-	t.Cleanup(s.Close)
-	dir := t.TempDir()
-	s.files(dir)
-	return func(args ...string) commandtest.Result {
-		t.Helper()
-		return commandtest.Call(t.Context(), swab, []string{"SWAB_CREDENTIALS=" + filepath.Join(dir, "bootstrap.json")}, args...)
+	d := &desk{T: t, service: startService(newFixture()), dir: t.TempDir(), ctx: t.Context()}
+	t.Cleanup(d.Close)
+	d.files(d.dir)
+	d.variables = []string{"SWAB_CREDENTIALS=" + filepath.Join(d.dir, "bootstrap.json")}
+	return d
+}
+
+func (d *desk) call(args ...string) commandtest.Result {
+	return commandtest.Call(d.ctx, swab, d.variables, args...)
+}
+
+// file writes a file and returns its name.
+func (d *desk) file(text string) string {
+	d.Helper()
+	name := filepath.Join(d.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		d.Fatal(err)
 	}
+	return name
 }
 
 // Pipelines branch on these.
 func TestExitCodesOfApply(t *testing.T) {
-	call := callIn(t)
-	write := func(text string) string {
-		name := filepath.Join(t.TempDir(), "access.yaml")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
-	groups, refused := write("userGroups: [{name: Tier 1}]"), write("roles: [{name: Refused}]")
+	d := newDesk(t)
+	groups, refused := d.file("userGroups: [{name: Tier 1}]"), d.file("roles: [{name: Refused}]")
 	for _, tc := range []struct {
 		args string
 		code int
@@ -47,10 +61,10 @@ func TestExitCodesOfApply(t *testing.T) {
 		{"apply -f " + groups, 0}, // nobody need be asked
 		{"apply -f " + refused + " --yes", 1},
 		{"apply -f " + refused + " --yes --json", 1},
-		{"apply -f " + write("role: []") + " --yes", 1},
+		{"apply -f " + d.file("role: []") + " --yes", 1},
 		{"apply --yes", 2},
 	} {
-		if got := call(strings.Fields(tc.args)...); got.Code != tc.code {
+		if got := d.call(strings.Fields(tc.args)...); got.Code != tc.code {
 			t.Errorf("swab %s: exit code %d, want %d\n%s%s", tc.args, got.Code, tc.code, got.Stdout, got.Stderr)
 		}
 	}
@@ -67,23 +81,20 @@ func TestTheExampleOfTheGuideCanBeApplied(t *testing.T) {
 	if !ok || strings.Contains(rest[len(example)+3:], "```yaml") {
 		t.Fatal("docs/access.md has no example in YAML, or more than one")
 	}
-	name := filepath.Join(t.TempDir(), "access.yaml")
-	if err := os.WriteFile(name, []byte(example), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	call := callIn(t)
-	if got := call("user", "create", "ann@contoso.example", "--administrator"); got.Code != 0 {
+	d := newDesk(t)
+	name := d.file(example)
+	if got := d.call("user", "create", "ann@contoso.example", "--administrator"); got.Code != 0 {
 		t.Fatalf("the first administrator: %s", got.Stderr)
 	}
-	first, second := call("apply", "-f", name, "--yes"), call("apply", "-f", name)
+	first, second := d.call("apply", "-f", name, "--yes"), d.call("apply", "-f", name)
 	if first.Code != 0 || !strings.Contains(first.Stdout, " changes made\n") || second.Code != 0 || second.Stdout != "Nothing differs\n" {
 		t.Errorf("once: %d\n%s%s\ntwice: %d\n%s%s", first.Code, first.Stdout, first.Stderr, second.Code, second.Stdout, second.Stderr)
 	}
 	exported := filepath.Join(t.TempDir(), "exported.yaml")
-	if got := call("access", "export", "-o", exported); got.Code != 0 {
+	if got := d.call("access", "export", "-o", exported); got.Code != 0 {
 		t.Fatal(got.Stderr)
 	}
-	if got := call("apply", "-f", exported); got.Code != 0 || got.Stdout != "Nothing differs\n" {
+	if got := d.call("apply", "-f", exported); got.Code != 0 || got.Stdout != "Nothing differs\n" {
 		t.Errorf("what was exported: %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 }
@@ -103,5 +114,56 @@ func TestTheExamplesOfOtherIssuersAreAccessFiles(t *testing.T) {
 		if err != nil || len(f.Issuers) == 0 {
 			t.Errorf("%v, %d issuers, in:\n%s", err, len(f.Issuers), text)
 		}
+	}
+}
+
+// A password that was made is in no other answer: whatever comes after it, it is
+// shown.
+func TestInitialPasswordsAreShownThoughAChangeFails(t *testing.T) {
+	d := newDesk(t)
+	name := d.file("users: [{principal: ann@contoso.example}]\nroles: [{name: Refused}]")
+	got := d.call("apply", "-f", name, "--yes")
+	if got.Code != 1 || !strings.Contains(got.Stdout, "ann@contoso.example  init1al-") || !strings.Contains(got.Stderr, "swab: + role Refused: Somebody ") {
+		t.Errorf("%d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+}
+
+func TestAnInterruptedApplySaysHowFarItCame(t *testing.T) {
+	d := newDesk(t)
+	d.ctx, d.interrupt = context.WithCancel(t.Context())
+	defer d.interrupt()
+	got := d.call("apply", "-f", d.file("userGroups: [{name: Tier 1}]\nroles: [{name: Interrupted}, {name: Later}]"), "--yes")
+	want := `swab: + role Interrupted: interrupted; it may have been made all the same
+swab: made: + user group Tier 1
+swab: not made: + role Later
+`
+	if got.Code != 1 || got.Stderr != want {
+		t.Errorf("%d\n%s", got.Code, got.Stderr)
+	}
+}
+
+// Who applies a file stays able to, or a mistake could not be mended.
+func TestApplyDoesNotShutOutWhoAppliesIt(t *testing.T) {
+	d := newDesk(t)
+	for _, args := range []string{"app create pipeline --role Swab.Administer", "user create ann@contoso.example --administrator", "user create bob@contoso.example"} {
+		if got := d.call(strings.Fields(args)...); got.Code != 0 {
+			t.Fatal(got.Stderr)
+		}
+	}
+	d.variables = append(d.variables, "SWAB_CLIENT_ID="+appID)
+	empty, everybody := d.file("applications: []"), d.file("users: [{principal: bob@contoso.example}]")
+	got := d.call("apply", "-f", empty, "--yes", "--revoke-missing")
+	if want := "swab: " + empty + ": it would revoke the application pipeline, by which it is applied: name that, or apply it as another\n"; got.Code != 1 || got.Stderr != want || got.Stdout != "" {
+		t.Errorf("%d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	if got := d.call("apply", "-f", empty, "--yes"); got.Code != 0 {
+		t.Errorf("without --revoke-missing: %d %s", got.Code, got.Stderr)
+	}
+	signIn := d.file(fmt.Sprintf(`{"apiBase":%q,"authority":%q,"clientId":"x","caFile":%q,"grant":{"accessToken":"t","expires":"2126-01-01T00:00:00Z","principal":"ann@contoso.example"}}`,
+		d.URL, d.URL+"/"+tenant, filepath.Join(d.dir, "ca.pem")))
+	d.variables = []string{"SWAB_SIGN_IN=" + signIn}
+	got = d.call("apply", "-f", everybody, "--yes")
+	if want := "swab: " + everybody + ": it would disable ann@contoso.example, who applies it: name them, or let somebody else apply it\n"; got.Code != 1 || got.Stderr != want || got.Stdout != "" {
+		t.Errorf("%d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 }

@@ -179,6 +179,8 @@ type service struct {
 	tags    []string // of the device
 	value   string   // of the device; "" for Normal
 	office  office
+
+	interrupt func() // ends the command that asks for the role Interrupted
 }
 
 func startService(f *fixture) *service {

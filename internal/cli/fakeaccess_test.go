@@ -254,6 +254,9 @@ func (s *service) roleRoutes(handle route, d *directory) {
 			refuse(w, 403, "DisallowedOperation", "Somebody would be able to do more, and in all what you may not yourself: ask an administrator")
 			return nil
 		}
+		if in["name"] == "Interrupted" {
+			s.interrupt()
+		}
 		role := thing{"id": s.office.id('d'), "name": in["name"], "description": description, "permissions": list(in["permissions"]), "userGroups": list(in["userGroups"]), "builtIn": false}
 		d.roles = append(d.roles, role)
 		w.WriteHeader(http.StatusCreated)

@@ -259,5 +259,8 @@ func (g *groupMembers) each(ctx context.Context, env command.Env, do func(*clien
 		}
 		done = append(done, u)
 	}
+	if err != nil && len(done) == 0 {
+		return err
+	}
 	return errors.Join(g.print(env.Stdout, done, func(w io.Writer) error { return userTable(w, done, names) }), err)
 }

@@ -43,15 +43,16 @@ func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 	s.files(dir)
 	t.Chdir(dir)
 	for _, args := range []string{
-		"audit list --credentials bootstrap.json", "audit list --credentials bootstrap.json --json", "audit show 4 --credentials bootstrap.json", "device list --credentials bootstrap.json", "device list --credentials bootstrap.json --json", "enrollment list --credentials bootstrap.json",
+		"audit list --credentials bootstrap.json", "audit list --credentials bootstrap.json --json", "audit show 4 --credentials bootstrap.json", "device list", "device list --json", "enrollment list",
+		"user create ann@contoso.example --name ann\x1b[2J\u202eexample", "user list", "user sessions ann@contoso.example",
 		"show good.zip", "show good.zip --json", "show good.zip Processes/processes", "show good.zip processes --csv",
 		"verify good.zip --json", "verify good.zip --device " + string(deviceID()),
 	} {
-		got := commandtest.Call(t.Context(), swab, nil, strings.Fields(args)...)
+		got := commandtest.Call(t.Context(), swab, []string{"SWAB_CREDENTIALS=bootstrap.json"}, strings.Fields(args)...)
 		if got.Code != 0 || strings.ContainsAny(got.Stdout+got.Stderr, "\x1b\a\u202e") {
 			t.Errorf("swab %s: code %d\n%q\n%q", args, got.Code, got.Stdout, got.Stderr)
 		}
-		if strings.Contains(args, "list") && !strings.Contains(got.Stdout, `web1\u202etxt.`) {
+		if strings.HasPrefix(args, "device list") && !strings.Contains(got.Stdout, `web1\u202etxt.`) {
 			t.Errorf("swab %s does not show the device's name as it is:\n%s", args, got.Stdout)
 		}
 	}
