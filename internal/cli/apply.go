@@ -30,7 +30,7 @@ func (*apply) Help() string {
 	return "Makes who may do what as a file says: user groups, users, roles, device groups, applications and issuers, those of these sections that the file has; docs/access.md describes it. " +
 		"The differences are shown first, and made one after another when you have said yes: what is not in a section is removed, users are disabled. " +
 		"A change that fails ends it; the same command goes on from there. Once more, it changes nothing. " +
-		"Exits with 0 where there was nothing to do or all was done, 1 where a change failed or you said no, 2 where there is nobody to ask, 3 where --dry-run found differences." + administers
+		"Exits with 0 where there was nothing to do or all was done, 1 where a change failed or you said no, 2 where there is nobody to ask, 3 where --dry-run found differences. Changes of applications, and the section issuers, take the role Administrator of a person." + administers
 }
 
 // Check judges the settings together.
