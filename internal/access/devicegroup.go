@@ -248,7 +248,10 @@ func (r *Register) ChangeDeviceGroup(ctx context.Context, who auth.Caller, id st
 		if changes.Empty() {
 			return nil
 		}
-		a.regranted = !slices.Equal(was.UserGroups, g.UserGroups)
+		if !slices.Equal(was.UserGroups, g.UserGroups) {
+			a.regranted = append(slices.Clone(was.UserGroups), g.UserGroups...)
+			a.opened = len(was.UserGroups) == 0 || len(g.UserGroups) == 0
+		}
 		a.moved = was.Rank != g.Rank || !slices.Equal(conditions(was.Rule), conditions(g.Rule))
 		if err := a.SetDeviceGroups(ctx, all); err != nil {
 			return err

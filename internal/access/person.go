@@ -139,7 +139,8 @@ func (r *Register) people(ctx context.Context, who auth.Caller, act audit.Act, g
 }
 
 func userOf(policy *auth.Policy, p auth.Person) User {
-	return User{p, policy.Rights(p.Groups).Administrates()}
+	builtIn := policy.Roles[0]
+	return User{p, slices.ContainsFunc(builtIn.Groups, func(id string) bool { return slices.Contains(p.Groups, id) })}
 }
 
 // User returns one user, by the id or by the user principal name.

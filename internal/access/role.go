@@ -149,7 +149,7 @@ func (a *amendment) setRole(ctx context.Context, was, is auth.Role) error {
 	if err := a.mayGrant(append(slices.Clone(was.Permissions), is.Permissions...)); err != nil {
 		return err
 	}
-	a.regranted = true
+	a.regranted = append(slices.Clone(was.Groups), is.Groups...)
 	if was.ID == "" {
 		return a.AddRole(ctx, is)
 	}

@@ -23,9 +23,9 @@ type Roster interface {
 	// built-in role.
 	Administered(ctx context.Context) (bool, error)
 
-	// Memberships are the sets of user groups that people are in together, each
-	// once, without the user groups that no role names.
-	Memberships(ctx context.Context) ([][]string, error)
+	// Memberships are the sets of these user groups that people are in together,
+	// each once, but for the empty one.
+	Memberships(ctx context.Context, of []string) ([][]string, error)
 
 	// Person finds a person by the id, or by the user principal name.
 	Person(ctx context.Context, name string) (auth.Person, error)
@@ -89,8 +89,9 @@ type amendment struct {
 	own    auth.Rights // the caller's before, where bound
 	here   bool        // the caller is a person of this installation, where bound
 
-	regranted bool // what user groups grant has changed
-	moved     bool // devices may be in other groups than before
+	regranted []string // user groups that grant something else than before
+	opened    bool     // a device group is open to all, or is no more: as if all user groups did
+	moved     bool     // devices may be in other groups than before
 }
 
 // amend changes the roster by f, which records what it did. Nobody's rights are
@@ -166,29 +167,69 @@ func (a *amendment) end(ctx context.Context, administered bool) error {
 			return errRaised
 		}
 	}
-	if !a.regranted && !a.moved {
+	if len(a.regranted) == 0 && !a.opened && !a.moved {
 		return nil
 	}
 	if !a.here {
 		// Which user groups the caller is in, only the other issuer knows.
 		return fault.DisallowedOperation.Errorf(nil, "Roles and device groups are changed by administrators, and by users of this installation; you are another issuer's")
 	}
-	if a.moved && !a.own.Reach.All {
+	groups := mentioned(a.policy, after)
+	if a.moved {
+		if err := a.mayMove(groups, after); err != nil {
+			return err
+		}
+	}
+	return a.mayRegrant(ctx, groups, after)
+}
+
+// mayMove refuses a caller who would have devices in other groups than before.
+// What somebody reaches may be more by then, though it is the same groups: whoever
+// did not reach everything may do no more than the caller, who does. Of a person
+// that is so if it is of each of their user groups.
+func (a *amendment) mayMove(groups []string, after *auth.Policy) error {
+	if !a.own.Reach.All {
 		return fault.DisallowedOperation.Errorf(nil, "Which devices are in which group is changed by those who reach all devices")
 	}
-	sets, err := a.Memberships(ctx)
+	for _, id := range groups {
+		if one := []string{id}; !a.policy.Rights(one).Reach.All && !after.Rights(one).Within(a.own) {
+			return errGiven
+		}
+	}
+	return nil
+}
+
+// mayRegrant refuses a caller by whom somebody would be able to do more than
+// before, and in all what the caller may not. A user group counts though nobody is
+// in it yet: other issuers' people may be.
+func (a *amendment) mayRegrant(ctx context.Context, groups []string, after *auth.Policy) error {
+	touched := a.regranted
+	if a.opened {
+		touched = groups
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	sets, err := a.Memberships(ctx, groups)
 	if err != nil {
 		return err
 	}
-	// What a user group grants counts though nobody is in it yet: other issuers'
-	// people may be.
-	for _, id := range mentioned(a.policy, after) {
+	for _, id := range touched {
 		sets = append(sets, []string{id})
 	}
-	for _, groups := range sets {
-		was, is := a.policy.Rights(groups), after.Rights(groups)
-		more := !is.Within(was) || a.moved && !is.Reach.All && len(is.Permissions) > 0
-		if more && !is.Within(a.own) {
+	is := map[string]bool{} // whether a user group is one of those
+	for _, id := range touched {
+		is[id] = true
+	}
+	within := map[string]bool{} // whether what a user group grants is the caller's
+	for _, id := range groups {
+		within[id] = after.Rights([]string{id}).Within(a.own)
+	}
+	for _, set := range sets {
+		// What people may do by several user groups is within what each of these
+		// grants, if that is the caller's.
+		if slices.ContainsFunc(set, func(id string) bool { return is[id] }) && slices.ContainsFunc(set, func(id string) bool { return !within[id] }) &&
+			!after.Rights(set).Within(a.policy.Rights(set)) && !after.Rights(set).Within(a.own) {
 			return errGiven
 		}
 	}

@@ -49,43 +49,54 @@ func (r *roster) Administered(ctx context.Context) (bool, error) {
 // administered says whether a person of a tenant who is not disabled has the
 // built-in role.
 func administered(ctx context.Context, c *conn, tenant string) (bool, error) {
-	_, err := one(ctx, c, value[string], `SELECT u.id FROM role_groups g
-		JOIN user_group_members m ON m.tenant = g.tenant AND m.user_group = g.user_group
-		JOIN users u ON u.tenant = m.tenant AND u.id = m.member
-		WHERE g.tenant = ? AND g.role = ? AND u.disabled = ? LIMIT 1`, tenant, auth.AdministratorRole, false)
+	// CROSS JOIN: in the order in which they stand, by the few user groups of the
+	// role, and not by all members of all.
+	_, err := one(ctx, c, value[string], `SELECT u.id FROM role_groups g CROSS JOIN user_group_members m CROSS JOIN users u
+		WHERE g.tenant = ? AND g.role = ? AND m.tenant = g.tenant AND m.user_group = g.user_group
+		AND u.tenant = m.tenant AND u.id = m.member AND u.disabled = ? LIMIT 1`, tenant, auth.AdministratorRole, false)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// Memberships reads who is in the user groups that roles name: others grant
-// nothing, and a device group only adds to what a role grants.
-func (r *roster) Memberships(ctx context.Context) ([][]string, error) {
-	rows, err := all(ctx, r.conn, scanPair[string], `SELECT m.member, m.user_group FROM user_group_members m
-		WHERE m.tenant = ? AND m.member IN (SELECT n.member FROM role_groups g
-			JOIN user_group_members n ON n.tenant = g.tenant AND n.user_group = g.user_group WHERE g.tenant = ?)
-		ORDER BY m.member, m.user_group`, r.tenant, r.tenant)
+// Memberships reads who is in which user group from the first to the last: at
+// the most people that there may be, some hundred thousand rows.
+func (r *roster) Memberships(ctx context.Context, of []string) ([][]string, error) {
+	wanted := map[string]bool{}
+	for _, id := range of {
+		wanted[id] = true
+	}
+	rows, err := r.ask(ctx, "SELECT member, user_group FROM user_group_members WHERE tenant = ? ORDER BY member, user_group", []any{r.tenant})
 	if err != nil {
 		return nil, err
 	}
+	defer rows.Close()
 	sets, known := [][]string{}, map[string]bool{}
-	for len(rows) > 0 {
-		n := slices.IndexFunc(rows, func(p pair[string]) bool { return p.of != rows[0].of })
-		if n < 0 {
-			n = len(rows)
-		}
-		groups := make([]string, n)
-		for i, p := range rows[:n] {
-			groups[i] = p.name
-		}
-		if key := strings.Join(groups, ","); !known[key] {
+	var member string
+	var groups []string
+	keep := func() {
+		if key := strings.Join(groups, ","); len(groups) > 0 && !known[key] {
 			known[key] = true
-			sets = append(sets, groups)
+			sets = append(sets, slices.Clone(groups))
 		}
-		rows = rows[n:]
+		groups = groups[:0]
 	}
-	return sets, nil
+	for rows.Next() {
+		p, err := scanPair[string](rows)
+		if err != nil {
+			return nil, err
+		}
+		if p.of != member {
+			keep()
+			member = p.of
+		}
+		if wanted[p.name] {
+			groups = append(groups, p.name)
+		}
+	}
+	keep()
+	return sets, rows.Err()
 }
 
 // PersonNamed returns one person with the user groups they are in, by the id or
@@ -119,9 +130,8 @@ func (s *Store) People(ctx context.Context, tenant, group, after string, most in
 		if err != nil || len(people) == 0 {
 			return people, err
 		}
-		groups, err := all(ctx, c, scanPair[string], `SELECT m.member, m.user_group FROM users u
-			JOIN user_group_members m ON m.tenant = u.tenant AND m.member = u.id
-			WHERE u.tenant = ? AND u.principal >= ? AND u.principal <= ? ORDER BY m.member, m.user_group`,
+		groups, err := all(ctx, c, scanPair[string], `SELECT m.member, m.user_group FROM users u CROSS JOIN user_group_members m
+			WHERE u.tenant = ? AND u.principal >= ? AND u.principal <= ? AND m.tenant = u.tenant AND m.member = u.id ORDER BY m.member, m.user_group`,
 			tenant, people[0].Principal, people[len(people)-1].Principal)
 		by := byFirst(groups)
 		for i := range people {

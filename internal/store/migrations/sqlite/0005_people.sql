@@ -42,7 +42,7 @@ CREATE TABLE user_group_members (
     FOREIGN KEY (tenant, user_group) REFERENCES user_groups (tenant, id),
     FOREIGN KEY (tenant, member) REFERENCES users (tenant, id)
 ) STRICT;
-CREATE INDEX user_group_members_of ON user_group_members (tenant, member);
+CREATE INDEX user_group_members_of ON user_group_members (tenant, member, user_group);
 
 -- The built-in role has no row: every tenant has it.
 CREATE TABLE roles (
