@@ -280,12 +280,14 @@ func (a *amendment) groups(ctx context.Context, ids []string, most int) ([]strin
 		return nil, fault.InvalidInput.Errorf(nil, "There are %d user groups, at most %d may be", len(ids), most)
 	}
 	for _, id := range ids {
-		if err := named("User group", id); err != nil {
-			return nil, err
+		err := named("User group", id)
+		if err == nil {
+			_, err = a.UserGroup(ctx, id)
 		}
-		if _, err := a.UserGroup(ctx, id); errors.Is(err, fault.NotFound) {
-			return nil, fault.InvalidInput.Errorf(err, "User group %s was not found", id)
-		} else if err != nil {
+		if errors.Is(err, fault.NotFound) {
+			return nil, fault.InvalidInput.Errorf(err, "User group %s was not found", audit.Clip(id))
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -536,3 +537,76 @@ func TestNobodyGainsWhatTheCallerLacks(t *testing.T) {
 }
 
 func uuidOf(n int) string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", n) }
+
+func TestPeopleAndGroupsAreBounded(t *testing.T) {
+	o := newOffice(t)
+	long, odd := strings.Repeat("ä", access.MaxName+1), "a\u202eb"
+	wide := strings.Repeat("ä", access.MaxDescription+1)
+	many := func(n int) (ids []string) {
+		for i := range n {
+			ids = append(ids, uuidOf(i))
+		}
+		return ids
+	}
+	ann := o.user("ann@contoso.example")
+	user := func(n access.NewUser) error {
+		n.Principal = "x@contoso.example"
+		_, _, err := o.CreateUser(t.Context(), admin, as(n))
+		return err
+	}
+	group := func(n access.NewUserGroup) error { _, err := o.CreateUserGroup(t.Context(), admin, as(n)); return err }
+	role := func(n access.NewRole) error { _, err := o.CreateRole(t.Context(), admin, as(n)); return err }
+	devices := func(n access.NewDeviceGroup) error {
+		_, err := o.CreateDeviceGroup(t.Context(), admin, as(n))
+		return err
+	}
+	change := func(c access.UserChange) error { _, err := o.ChangeUser(t.Context(), admin, ann.ID, as(c)); return err }
+	for what, err := range map[string]error{
+		"a long name":                        user(access.NewUser{Name: long}),
+		"a name that turns":                  user(access.NewUser{Name: odd}),
+		"a group that is not there":          user(access.NewUser{Groups: []string{uuidOf(1)}}),
+		"a group that is no id":              change(access.UserChange{Groups: &[]string{strings.Repeat("x", 1000)}}),
+		"too many groups":                    change(access.UserChange{Groups: new(many(access.MaxGroupsOf + 1))}),
+		"no principal":                       change(access.UserChange{Principal: new("")}),
+		"a user group without a name":        group(access.NewUserGroup{Name: " "}),
+		"a user group with a long name":      group(access.NewUserGroup{Name: long}),
+		"a user group that says too much":    group(access.NewUserGroup{Name: "x", Description: wide}),
+		"a role without a name":              role(access.NewRole{}),
+		"a role of too many groups":          role(access.NewRole{Name: "x", Groups: many(access.MaxGroupsIn + 1)}),
+		"a role with a permission of no one": role(access.NewRole{Name: "x", Permissions: []auth.Permission{"Do everything"}}),
+		"devices without a name":             devices(access.NewDeviceGroup{Rule: tagged("x")}),
+		"devices without a rule":             devices(access.NewDeviceGroup{Name: "x"}),
+		"devices of too many values":         devices(access.NewDeviceGroup{Name: "x", Rule: tagged(many(device.MaxValues + 1)...)}),
+		"devices for too many groups":        devices(access.NewDeviceGroup{Name: "x", Rule: tagged("x"), Groups: many(access.MaxGroupsIn + 1)}),
+	} {
+		if _, text := fault.Of(err); !errors.Is(err, fault.InvalidInput) && !errors.Is(err, fault.MissingParameter) || len(text) > 600 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	must(t, group(access.NewUserGroup{Name: long[2:], Description: "of\nseveral lines, " + wide[40:]}))
+
+	must(t, o.st.ChangeRoster(t.Context(), tenant, func(ctx context.Context, r access.Roster) error {
+		for i := range access.MaxUserGroups - 1 {
+			if err := r.AddUserGroup(ctx, auth.UserGroup{ID: uuidOf(i), Name: fmt.Sprint("group ", i), Created: noon}); err != nil {
+				return err
+			}
+		}
+		for i := range access.MaxRoles {
+			if err := r.AddRole(ctx, auth.Role{ID: uuidOf(i), Name: fmt.Sprint("role ", i), Permissions: []auth.Permission{}}); err != nil {
+				return err
+			}
+		}
+		var all []device.Group
+		for i := range device.MaxGroups {
+			all = append(all, device.Group{ID: int64(i + 1), Name: fmt.Sprint("devices ", i), Rank: i + 1, Rule: tagged("x")})
+		}
+		return r.SetDeviceGroups(ctx, append(all, device.Group{Name: device.DefaultGroupName}))
+	}))
+	for what, err := range map[string]error{
+		"a user group": group(access.NewUserGroup{Name: "one more"}), "a role": role(access.NewRole{Name: "one more"}), "a device group": devices(access.NewDeviceGroup{Name: "one more", Rule: tagged("x")}),
+	} {
+		if _, text := fault.Of(err); !errors.Is(err, fault.InvalidInput) || !strings.Contains(text, "already") {
+			t.Errorf("%s more than may be: %v", what, err)
+		}
+	}
+}
