@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	_ "modernc.org/sqlite" // to look into the file beside the store
 
+	"swab/internal/access"
 	"swab/internal/action"
 	"swab/internal/audit"
 	"swab/internal/auth"
@@ -225,7 +226,13 @@ func TestNoQueryScansATable(t *testing.T) {
 			if whole && !strings.Contains(query, "ORDER BY first_seen DESC") {
 				t.Errorf("%s\n\treads all devices of the tenant: %s", query, step)
 			}
-			few := strings.Contains(query, "AND host_name = ?") || strings.Contains(query, "FROM uploads") || strings.Contains(query, "SELECT tenant, id FROM actions")
+			everybody := strings.HasSuffix(step, "(tenant=?)") && slices.ContainsFunc([]string{"users", "u", "user_group_members", "m"}, func(table string) bool {
+				return strings.HasPrefix(step, "SEARCH "+table+" ")
+			})
+			if everybody && !strings.Contains(query, "SELECT count(*) FROM users") && !strings.Contains(query, "WHERE tenant = ? ORDER BY member, user_group") {
+				t.Errorf("%s\n\treads all people of the tenant: %s", query, step)
+			}
+			few := strings.Contains(query, "FROM trusted_issuers") || strings.Contains(query, "u.principal <= ?") || strings.Contains(query, "AND host_name = ?") || strings.Contains(query, "FROM uploads") || strings.Contains(query, "SELECT tenant, id FROM actions")
 			if (strings.HasPrefix(step, "SCAN") && step != "SCAN page") || (sorts && !few) {
 				t.Errorf("%s\n\t%s", query, step)
 			}
@@ -249,6 +256,9 @@ func runAllQueries(t *testing.T, s *store.Store) {
 	}
 	u := vault.Upload{ID: "u", Tenant: tenant, Device: d.ID, Action: a.ID, State: vault.Receiving}
 	second := newAction(d, 2)
+	if err := s.ChangeRoster(ctx, tenant, func(ctx context.Context, r access.Roster) error { return everyStep(ctx, tenant, r) }); err != nil {
+		t.Fatal(err)
+	}
 	for what, err := range map[string]error{
 		"changed action": errOf(s.ChangeAction(ctx, tenant, a.ID, func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil })),
 		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, device.Everywhere, odata.All())), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
@@ -260,6 +270,8 @@ func runAllQueries(t *testing.T, s *store.Store) {
 		"actions": errors.Join(errOf(s.Action(ctx, tenant, a.ID)), errOf(s.Actions(ctx, tenant, device.Everywhere, odata.All())),
 			errOf(s.DueActions(ctx, start, 1))),
 		"access": errors.Join(s.CreateApp(ctx, auth.App{Tenant: tenant, ID: "a", Secrets: []auth.Secret{{ID: "s"}}}), errOf(s.App(ctx, tenant, "a"))),
+		"people": errors.Join(errOf(s.Person(ctx, tenant, "a")), errOf(s.PersonNamed(ctx, tenant, "a@x.example")), errOf(s.People(ctx, tenant, "", "", 1)), errOf(s.People(ctx, tenant, "g", "", 1)),
+			errOf(s.SessionsOf(ctx, tenant, "a")), errOf(s.UserGroups(ctx, tenant)), errOf(s.UserGroup(ctx, tenant, "g")), errOf(s.Policy(ctx, tenant)), errOf(s.IssuersOf(ctx, tenant))),
 		"uploads": errors.Join(s.CreateUpload(ctx, u), errOf(s.UploadsOf(ctx, tenant, a.ID)), errOf(s.UploadsIn(ctx, vault.Receiving, 1)), errOf(s.UnwantedUploads(ctx, 1)),
 			errOf(s.ChangeUpload(ctx, "u", func(u vault.Upload) (vault.Upload, error) { return u, nil }))),
 		"log":    errOf(s.AuditEntries(ctx, tenant, 0, 0)),
@@ -278,6 +290,22 @@ func runAllQueries(t *testing.T, s *store.Store) {
 	if _, _, err := s.Prove(ctx, tenant, []int64{a.Entry}, 2); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everyStep makes a person and what there is of groups, and changes and deletes it
+// again, but for the person and one user group.
+func everyStep(ctx context.Context, tenant string, r access.Roster) error {
+	builtin, role := auth.BuiltIn(), auth.Role{ID: "r", Name: "r", Permissions: []auth.Permission{}, Groups: []string{"h"}}
+	builtin.Groups = []string{"g"}
+	groups := []device.Group{{ID: 1, Name: "d", Rank: 1, Rule: device.Rule{}, UserGroups: []string{"h"}}, {Name: device.DefaultGroupName}}
+	p := auth.Person{Tenant: tenant, ID: "a", Principal: "a@x.example", Groups: []string{"g", "h"}}
+	issuer := auth.TrustedIssuer{ID: "i"}
+	return errors.Join(errOf(r.Policy(ctx)),
+		r.AddUserGroup(ctx, auth.UserGroup{ID: "g", Name: "g"}), r.AddUserGroup(ctx, auth.UserGroup{ID: "h", Name: "h"}), r.ChangeUserGroup(ctx, auth.UserGroup{ID: "g", Name: "G"}), errOf(r.UserGroups(ctx)),
+		errOf(r.People(ctx)), r.AddPerson(ctx, p, auth.Credential{}), r.ChangePerson(ctx, p), errOf(r.Credential(ctx, "a")), errOf(r.EndSessions(ctx, "a")),
+		r.ChangeRole(ctx, builtin), r.AddRole(ctx, role), r.ChangeRole(ctx, role), errOf(r.Administered(ctx)), errOf(r.Memberships(ctx, []string{"g"})), r.DeleteRole(ctx, "r"),
+		errOf(r.NextDeviceGroup(ctx)), r.SetDeviceGroups(ctx, groups), r.SetDeviceGroups(ctx, groups[1:]), r.DeleteUserGroup(ctx, "h"),
+		r.AddIssuer(ctx, issuer), errOf(r.Issuers(ctx)), r.ChangeIssuer(ctx, issuer))
 }
 
 // errOf is the error of a call that returns something else as well.
