@@ -30,10 +30,10 @@ func CheckRedirect(s string) error {
 	good := err == nil && len(s) <= MaxURL && u.User == nil && u.Opaque == "" && !strings.Contains(s, "#") &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) && strings.HasPrefix(s, u.Scheme+":")
 	if good {
-		switch {
-		case u.Scheme == "https":
+		switch u.Scheme {
+		case "https":
 			good = u.Hostname() != ""
-		case u.Scheme == "http":
+		case "http":
 			good = slices.Contains(loopback, u.Hostname())
 		default:
 			good = ownScheme.MatchString(u.Scheme) && strings.HasPrefix(s, u.Scheme+":/")

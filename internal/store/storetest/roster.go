@@ -101,7 +101,6 @@ func rosterIsKept(t *testing.T, s *store.Store) {
 	})
 
 	// An error leaves everything as it was, and comes back as it is.
-	revision = s.AccessRevision()
 	want := fault.DisallowedOperation.Errorf(nil, "no")
 	var taken int64
 	err = s.ChangeRoster(t.Context(), tenant, func(ctx context.Context, r access.Roster) (err error) {
@@ -113,7 +112,7 @@ func rosterIsKept(t *testing.T, s *store.Store) {
 		}
 		return want
 	})
-	if err != want { //nolint:errorlint // the very error
+	if err != want {
 		t.Errorf("ChangeRoster() = %v", err)
 	}
 	if got, err := s.Policy(t.Context(), tenant); err != nil || len(got.Roles) != 2 || len(got.Groups.All()) != 2 {
