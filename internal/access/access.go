@@ -36,6 +36,7 @@ import (
 
 	"swab/internal/audit"
 	"swab/internal/auth"
+	"swab/internal/canon"
 	"swab/internal/device"
 	"swab/internal/fault"
 	"swab/internal/keys"
@@ -145,6 +146,14 @@ func (r *Register) now() time.Time { return r.Now().UTC().Truncate(100 * time.Na
 // done is the entry of a deed.
 func (r *Register) done(who auth.Caller, act audit.Act, object, detail string) audit.Entry {
 	return audit.NewEntry(r.Now(), audit.Leaf{Act: act, Object: object, Result: audit.Done, Detail: detail}, who.Hidden(""))
+}
+
+// moment is a time as entries have it, "" for none.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return canon.FormatTime(t)
 }
 
 // refuse records that an operation was refused because of cause, and returns

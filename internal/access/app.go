@@ -159,8 +159,10 @@ func (r *Register) RevokeApp(ctx context.Context, who auth.Caller, id string) (a
 			return app, note{}, fault.DisallowedOperation.Errorf(nil,
 				"Application %s is the last that may administer this tenant (%s) and can sign in, and no user has the role %s: make another one, with a secret or a certificate, before this one is revoked", app.ID, auth.Administer, auth.BuiltIn().Name)
 		}
+		var n note
+		n.changes.Add("revoked", "false", "true")
 		app.Revoked = true
-		return app, note{}, nil
+		return app, n, nil
 	})
 }
 
@@ -214,7 +216,7 @@ func (r *Register) AddSecret(ctx context.Context, who auth.Caller, id string, re
 				return app, note{}, err
 			}
 			app.Secrets = append(app.Secrets, made.Secret)
-			return app, note{detail: made.ID}, nil
+			return app, note{made.ID, credentialChanges("", made.Name, time.Time{}, made.Expires)}, nil
 		}, nil
 	})
 	if err != nil {
@@ -243,13 +245,21 @@ func (r *Register) AddCertificate(ctx context.Context, who auth.Caller, id strin
 				return app, note{}, fault.InvalidInput.Errorf(nil, "Certificate %s of application %s is registered already", made.ID, app.ID)
 			}
 			app.Certificates = append(app.Certificates, made)
-			return app, note{detail: made.ID}, nil
+			return app, note{made.ID, credentialChanges("", made.Name, time.Time{}, made.Expires)}, nil
 		}, nil
 	})
 	if err != nil {
 		return auth.Certificate{}, err
 	}
 	return made, nil
+}
+
+// credentialChanges are what stands in the entry of a secret or a certificate that
+// comes or goes, whose id is its detail.
+func credentialChanges(wasName, isName string, wasExpires, isExpires time.Time) (c audit.Changes) {
+	c.Add("name", wasName, isName)
+	c.Add("expires", moment(wasExpires), moment(isExpires))
+	return c
 }
 
 // room refuses one credential more where there is none for it.
@@ -267,26 +277,26 @@ func room(app auth.App, n int, what string) error {
 // they expire; revoke the application where that is too long.
 func (r *Register) RemoveSecret(ctx context.Context, who auth.Caller, id, secret string) (auth.App, error) {
 	return r.change(ctx, who, id, audit.ActRemoveSecret, func(app auth.App, others Administrators) (auth.App, note, error) {
-		kept := slices.DeleteFunc(slices.Clone(app.Secrets), func(s auth.Secret) bool { return s.ID == secret })
-		if len(kept) == len(app.Secrets) {
+		at := slices.IndexFunc(app.Secrets, func(s auth.Secret) bool { return s.ID == secret })
+		if at < 0 {
 			return app, note{}, fault.NotFound.Errorf(nil, "Secret %s of application %s was not found", audit.Clip(secret), app.ID)
 		}
-		after := app
-		after.Secrets = kept
-		return after, note{detail: secret}, r.mayLose(app, after, others)
+		after, gone := app, app.Secrets[at]
+		after.Secrets = slices.Delete(slices.Clone(app.Secrets), at, at+1)
+		return after, note{secret, credentialChanges(gone.Name, "", gone.Expires, time.Time{})}, r.mayLose(app, after, others)
 	})
 }
 
 // RemoveCertificate makes a certificate worthless, as RemoveSecret does a secret.
 func (r *Register) RemoveCertificate(ctx context.Context, who auth.Caller, id, certificate string) (auth.App, error) {
 	return r.change(ctx, who, id, audit.ActRemoveCertificate, func(app auth.App, others Administrators) (auth.App, note, error) {
-		kept := slices.DeleteFunc(slices.Clone(app.Certificates), func(c auth.Certificate) bool { return c.ID == certificate })
-		if len(kept) == len(app.Certificates) {
+		at := slices.IndexFunc(app.Certificates, func(c auth.Certificate) bool { return c.ID == certificate })
+		if at < 0 {
 			return app, note{}, fault.NotFound.Errorf(nil, "Certificate %s of application %s was not found", audit.Clip(certificate), app.ID)
 		}
-		after := app
-		after.Certificates = kept
-		return after, note{detail: certificate}, r.mayLose(app, after, others)
+		after, gone := app, app.Certificates[at]
+		after.Certificates = slices.Delete(slices.Clone(app.Certificates), at, at+1)
+		return after, note{certificate, credentialChanges(gone.Name, "", gone.Expires, time.Time{})}, r.mayLose(app, after, others)
 	})
 }
 

@@ -146,7 +146,7 @@ func (r *Register) CreateDeviceGroup(ctx context.Context, who auth.Caller, read 
 			return err
 		}
 		g.Rank = rank
-		a.moved = true
+		a.moved, a.opened = true, true
 		if err := a.SetDeviceGroups(ctx, all); err != nil {
 			return err
 		}
@@ -219,6 +219,9 @@ func (r *Register) ChangeDeviceGroup(ctx context.Context, who auth.Caller, id st
 	var g device.Group
 	err = r.amend(ctx, who, auth.AdministerAccess, act, id, func(ctx context.Context, a *amendment) (err error) {
 		was, err := groupOf(a.policy, id)
+		if err == nil {
+			err = a.mayChange(was)
+		}
 		if err != nil {
 			return err
 		}
@@ -279,7 +282,10 @@ func (r *Register) DeleteDeviceGroup(ctx context.Context, who auth.Caller, id st
 		if g.ID == device.DefaultGroup {
 			return errDefaultGroup
 		}
-		a.moved = true
+		if err := a.mayChange(g); err != nil {
+			return err
+		}
+		a.moved, a.opened = true, true
 		all := slices.DeleteFunc(a.policy.Groups.All(), func(one device.Group) bool { return one.ID == g.ID })
 		if err := a.SetDeviceGroups(ctx, renumbered(all)); err != nil {
 			return err

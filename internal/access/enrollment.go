@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,12 +37,26 @@ func (r *Register) Enrollments(ctx context.Context, who auth.Caller) ([]auth.Enr
 	return r.Records.Enrollments(ctx, who.Tenant)
 }
 
-// CreateEnrollment makes a token by which devices join the caller's tenant.
+// everywhere refuses a caller who does not reach all devices: those that join by
+// an enrolment token, with its tags, may be in any group.
+func everywhere(who auth.Caller) error {
+	if !who.Reach().All {
+		return fault.DisallowedOperation.Errorf(nil, "Enrolment tokens are made and revoked by those who reach all devices")
+	}
+	return nil
+}
+
+// CreateEnrollment makes a token by which devices join the caller's tenant. It is
+// for those who reach all devices.
 func (r *Register) CreateEnrollment(ctx context.Context, who auth.Caller, read func() (NewEnrollment, error)) (auth.Enrollment, auth.Clear, error) {
 	if err := r.permit(ctx, who, audit.ActCreateEnrollment, who.Tenant, auth.AdministerAccess); err != nil {
 		return auth.Enrollment{}, auth.Clear{}, err
 	}
-	n, err := read()
+	err := everywhere(who)
+	var n NewEnrollment
+	if err == nil {
+		n, err = read()
+	}
 	if err == nil {
 		err = n.check(r.now())
 	}
@@ -49,7 +64,7 @@ func (r *Register) CreateEnrollment(ctx context.Context, who auth.Caller, read f
 		return auth.Enrollment{}, auth.Clear{}, r.refuse(ctx, who, audit.ActCreateEnrollment, who.Tenant, err)
 	}
 	token, clear := enrollment(who.Tenant, n, r.now())
-	if err := r.Records.AddEnrollment(ctx, token, r.done(who, audit.ActCreateEnrollment, token.ID, "")); err != nil {
+	if err := r.Records.AddEnrollment(ctx, token, r.changed(who, audit.ActCreateEnrollment, token.ID, n.changes())); err != nil {
 		return auth.Enrollment{}, auth.Clear{}, err
 	}
 	r.Logger.InfoContext(ctx, "enrolment token made", "enrollment", token.ID, "caller", who.ID, "correlation", who.Correlation)
@@ -67,6 +82,17 @@ func enrollment(tenant string, n NewEnrollment, now time.Time) (auth.Enrollment,
 		token.Left = n.Count
 	}
 	return token, clear
+}
+
+// changes are what stands in the entry of a token that is made.
+func (n NewEnrollment) changes() (c audit.Changes) {
+	c.Add("name", "", n.Name)
+	if n.Count > 0 {
+		c.Add("count", "", strconv.Itoa(n.Count))
+	}
+	c.Add("expires", "", moment(n.Expires))
+	c.AddList("tags", nil, n.Tags)
+	return c
 }
 
 func (n NewEnrollment) check(now time.Time) error {
@@ -93,12 +119,16 @@ func (n NewEnrollment) check(now time.Time) error {
 }
 
 // RevokeEnrollment makes an enrolment token worthless for good. Devices that
-// joined by it stay; a second time changes nothing and is no mistake.
+// joined by it stay; a second time changes nothing and is no mistake. It is for
+// those who reach all devices.
 func (r *Register) RevokeEnrollment(ctx context.Context, who auth.Caller, id string) (auth.Enrollment, error) {
 	if err := r.permit(ctx, who, audit.ActRevokeEnrollment, id, auth.AdministerAccess); err != nil {
 		return auth.Enrollment{}, err
 	}
-	err := named("Enrolment token", id)
+	err := everywhere(who)
+	if err == nil {
+		err = named("Enrolment token", id)
+	}
 	var e auth.Enrollment
 	if err == nil {
 		e, err = r.Records.RevokeEnrollment(ctx, who.Tenant, id, r.done(who, audit.ActRevokeEnrollment, id, ""))

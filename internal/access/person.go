@@ -38,7 +38,7 @@ type NewUser struct {
 	Name          string // to show; may be empty
 	Groups        []string
 	Administrator bool   // is to have the built-in role as well
-	Password      string // "": one is made, which has to be changed at the first sign-in
+	Password      string // "": one is made. Either has to be changed at the first sign-in
 }
 
 // UserChange is what is to become of a person; nil: as it was.
@@ -269,8 +269,9 @@ func (r *Register) administrators(ctx context.Context, a *amendment) (string, er
 // somebody else than the user knows.
 func (r *Register) password(ctx context.Context, given, principal string) (c auth.Credential, made *credential.Clear, err error) {
 	c.Changed = r.now()
+	c.MustChange = true
 	if given == "" {
-		made, c.MustChange = new(credential.NewPassword()), true
+		made = new(credential.NewPassword())
 		given = made.Reveal()
 	} else if err := credential.CheckPassword(given, principal); err != nil {
 		return c, nil, err
@@ -308,6 +309,9 @@ func (r *Register) ChangeUser(ctx context.Context, who auth.Caller, name string,
 			was := p
 			if n.Principal != nil {
 				p.Principal = *n.Principal
+			}
+			if a.bound && p.ID == a.who.ID && p.Principal != was.Principal {
+				return p, c, "", fault.DisallowedOperation.Errorf(nil, "Nobody gives themselves another principal but administrators: ask one")
 			}
 			if n.Name != nil {
 				p.Name = *n.Name
@@ -394,6 +398,7 @@ func (r *Register) setDisabled(ctx context.Context, a *amendment, p auth.Person,
 	if p.Disabled == disabled {
 		return p, c, "", errUnchanged
 	}
+	c.Add("disabled", strconv.FormatBool(p.Disabled), strconv.FormatBool(disabled))
 	p.Disabled = disabled
 	if disabled {
 		_, err = a.EndSessions(ctx, p.ID)
@@ -404,12 +409,24 @@ func (r *Register) setDisabled(ctx context.Context, a *amendment, p auth.Person,
 	return p, c, "", err
 }
 
-// ResetPassword gives a user another password, and ends their sessions: whoever
-// knew the old one may be in one of them. Where none is given the one that was
-// made is told here, and never again.
+// notOneself refuses a person who would reset what they prove themselves by: that is
+// done where it is asked for first, on the account page.
+func notOneself(who auth.Caller, p auth.Person) error {
+	if who.Kind == auth.User && who.ID == p.ID {
+		return fault.DisallowedOperation.Errorf(nil, "Your own password and two-step verification you change on your account page, which asks for them first")
+	}
+	return nil
+}
+
+// ResetPassword gives another user another password, which they change at their
+// next sign-in, and ends their sessions: whoever knew the old one may be in one of
+// them. Where none is given the one that was made is told here, and never again.
 func (r *Register) ResetPassword(ctx context.Context, who auth.Caller, name string, read func() (password string, err error)) (User, *credential.Clear, error) {
 	var made *credential.Clear
 	user, err := r.amendUser(ctx, who, audit.ActResetPassword, name, func(known auth.Person) (userChange, error) {
+		if err := notOneself(who, known); err != nil {
+			return nil, err
+		}
 		given, err := read()
 		if err != nil {
 			return nil, err
@@ -438,11 +455,14 @@ func (r *Register) ResetPassword(ctx context.Context, who auth.Caller, name stri
 	return user, made, nil
 }
 
-// ResetTOTP takes a user's one-time codes and recovery codes away: they set up
-// others at the next sign-in.
+// ResetTOTP takes another user's one-time codes and recovery codes away: they set
+// up others at the next sign-in.
 func (r *Register) ResetTOTP(ctx context.Context, who auth.Caller, name string) (User, error) {
 	return r.amendUser(ctx, who, audit.ActResetTOTP, name, simply(func(ctx context.Context, a *amendment, p auth.Person) (auth.Person, audit.Changes, string, error) {
 		var changes audit.Changes
+		if err := notOneself(who, p); err != nil {
+			return p, changes, "", err
+		}
 		c, err := a.Credential(ctx, p.ID)
 		if err != nil {
 			return p, changes, "", err

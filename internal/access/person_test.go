@@ -158,8 +158,8 @@ func TestUserIsMadeWithAPasswordThatIsToldOnce(t *testing.T) {
 
 	chosen, none, err := o.CreateUser(t.Context(), admin, as(access.NewUser{Principal: "bob@contoso.example", Password: "an Otter in the 3rd canoe"}))
 	must(t, err)
-	if c, err = o.st.Credential(t.Context(), tenant, chosen.ID); err != nil || none != nil || c.MustChange {
-		t.Errorf("with a password of its own: %v, to be changed %t, %v", none, c.MustChange, err)
+	if c, err = o.st.Credential(t.Context(), tenant, chosen.ID); err != nil || none != nil || !c.MustChange {
+		t.Errorf("with a password that was chosen for them: %v, to be changed %t, %v", none, c.MustChange, err)
 	}
 	if _, _, err := o.CreateUser(t.Context(), admin, as(access.NewUser{Principal: "eve@contoso.example", Password: "password1234"})); !errors.Is(err, fault.InvalidInput) {
 		t.Errorf("with a password that is guessed first: %v", err)
@@ -207,11 +207,11 @@ func TestUserIsChangedShutOutAndLetInAgain(t *testing.T) {
 			t.Errorf("%s: the session: %v", what, err)
 		}
 	}
-	if got := step("disable", audit.ActDisableUser, nil, func() (access.User, error) { return o.DisableUser(t.Context(), admin, ann.ID) }); !got.Disabled {
+	if got := step("disable", audit.ActDisableUser, []string{"disabled"}, func() (access.User, error) { return o.DisableUser(t.Context(), admin, ann.ID) }); !got.Disabled {
 		t.Errorf("DisableUser() = %+v", got)
 	}
 	ended("disabled", session)
-	if got := step("enable", audit.ActEnableUser, nil, func() (access.User, error) { return o.EnableUser(t.Context(), admin, ann.ID) }); got.Disabled {
+	if got := step("enable", audit.ActEnableUser, []string{"disabled"}, func() (access.User, error) { return o.EnableUser(t.Context(), admin, ann.ID) }); got.Disabled {
 		t.Errorf("EnableUser() = %+v", got)
 	}
 	ended("enabled again", session)

@@ -220,6 +220,7 @@ func (r *Register) DeleteRole(ctx context.Context, who auth.Caller, id string) (
 		if err := a.mayGrant(role.Permissions); err != nil {
 			return err
 		}
+		a.regranted = role.Groups
 		if err := a.DeleteRole(ctx, id); err != nil {
 			return err
 		}

@@ -76,7 +76,9 @@ type Roster interface {
 //   - Nobody gives what they do not have: whoever can do more afterwards can do
 //     nothing that the caller can't.
 //   - Nobody touches those above: a person, role or user group that may do what
-//     the caller may not stays as it is.
+//     the caller may not stays as it is, and whoever can do less afterwards could
+//     do nothing before that the caller can't. A device group out of the caller's
+//     reach stays as it is.
 //
 // Applications that administer, and administrators, are bound by nothing of
 // this: they may do everything as it is. For all of them the last administrator
@@ -90,7 +92,7 @@ type amendment struct {
 	here   bool        // the caller is a person of this installation, where bound
 
 	regranted []string // user groups that grant something else than before
-	opened    bool     // a device group is open to all, or is no more: as if all user groups did
+	opened    bool     // a device group came, went, is open to all, or is no more: as if all user groups did
 	moved     bool     // devices may be in other groups than before
 }
 
@@ -130,7 +132,7 @@ func (a *amendment) begin(ctx context.Context, right auth.Right) (err error) {
 	case err != nil:
 		return err
 	case p.Disabled:
-		return fault.Forbidden.Errorf(nil, "User %s is disabled", p.ID)
+		return fault.Unauthorized.Errorf(nil, "The user of the access token is disabled") // as at the next request
 	default:
 		a.here, a.who.Person = true, a.policy.Rights(p.Groups)
 	}
@@ -183,6 +185,14 @@ func (a *amendment) end(ctx context.Context, administered bool) error {
 	return a.mayRegrant(ctx, groups, after)
 }
 
+// mayChange refuses to change a device group that the caller does not reach.
+func (a *amendment) mayChange(g device.Group) error {
+	if a.bound && !a.own.Reach.Has(g.ID) {
+		return fault.DisallowedOperation.Errorf(nil, "Device group %d is changed by those who reach its devices; you do not", g.ID)
+	}
+	return nil
+}
+
 // mayMove refuses a caller who would have devices in other groups than before.
 // What somebody reaches may be more by then, though it is the same groups: whoever
 // did not reach everything may do no more than the caller, who does. Of a person
@@ -200,8 +210,9 @@ func (a *amendment) mayMove(groups []string, after *auth.Policy) error {
 }
 
 // mayRegrant refuses a caller by whom somebody would be able to do more than
-// before, and in all what the caller may not. A user group counts though nobody is
-// in it yet: other issuers' people may be.
+// before, and in all what the caller may not, or less, and might in all what the
+// caller may not. A user group counts though nobody is in it yet: other issuers'
+// people may be.
 func (a *amendment) mayRegrant(ctx context.Context, groups []string, after *auth.Policy) error {
 	touched := a.regranted
 	if a.opened {
@@ -221,25 +232,40 @@ func (a *amendment) mayRegrant(ctx context.Context, groups []string, after *auth
 	for _, id := range touched {
 		is[id] = true
 	}
-	within := map[string]bool{} // whether what a user group grants is the caller's
+	within := map[string]bool{} // whether all that a user group grants is the caller's, and was
 	for _, id := range groups {
-		within[id] = after.Rights([]string{id}).Within(a.own)
+		within[id] = a.grants(a.policy, id) && a.grants(after, id)
 	}
 	for _, set := range sets {
 		// What people may do by several user groups is within what each of these
 		// grants, if that is the caller's.
-		if slices.ContainsFunc(set, func(id string) bool { return is[id] }) && slices.ContainsFunc(set, func(id string) bool { return !within[id] }) &&
-			!after.Rights(set).Within(a.policy.Rights(set)) && !after.Rights(set).Within(a.own) {
+		if !slices.ContainsFunc(set, func(id string) bool { return is[id] }) || !slices.ContainsFunc(set, func(id string) bool { return !within[id] }) {
+			continue
+		}
+		before, now := a.policy.Rights(set), after.Rights(set)
+		if !now.Within(before) && !now.Within(a.own) {
 			return errGiven
+		}
+		if !before.Within(now) && !before.Within(a.own) {
+			return errTaken
 		}
 	}
 	return nil
 }
 
+// grants says whether the caller may and reaches all that a user group lets its
+// people do and reach: also what it lets them reach alone, which another user
+// group may let them do something with.
+func (a *amendment) grants(policy *auth.Policy, group string) bool {
+	one := []string{group}
+	return auth.Rights{Permissions: policy.Rights(one).Permissions, Reach: policy.Groups.Reach(one)}.Within(a.own)
+}
+
 var (
 	errRaised = fault.DisallowedOperation.Errorf(nil, "Nobody raises their own access: ask an administrator")
 	errGiven  = fault.DisallowedOperation.Errorf(nil, "Somebody would be able to do more, and in all what you may not yourself: ask an administrator")
-	errAbove  = fault.DisallowedOperation.Errorf(nil, "It may do, or concerns somebody who may do, what you may not yourself: ask an administrator")
+	errTaken  = fault.DisallowedOperation.Errorf(nil, "Somebody who may do what you may not yourself would be able to do less: ask an administrator")
+	errAbove  = fault.DisallowedOperation.Errorf(nil, "The user, user group or role that this is about may do, before or after it, what you may not yourself: ask an administrator")
 )
 
 // mentioned are the user groups that roles and device groups name.
