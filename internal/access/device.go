@@ -85,11 +85,7 @@ func (r *Register) Devices(ctx context.Context, who auth.Caller, read func() (De
 	if len(found) == q.Top {
 		page.Next = found[len(found)-1].ID
 	}
-	within, err := r.within(ctx, who)
-	if err != nil {
-		return DevicePage{}, err
-	}
-	found = slices.DeleteFunc(found, func(d device.Device) bool { return !within(d) })
+	found = slices.DeleteFunc(found, func(d device.Device) bool { return !who.Sees(d) })
 	page.Devices, err = r.seen(ctx, who.Tenant, found...)
 	return page, err
 }
@@ -115,25 +111,10 @@ func (r *Register) reached(ctx context.Context, who auth.Caller, id string) (dev
 	if err != nil {
 		return d, err
 	}
-	within, err := r.within(ctx, who)
-	if err == nil && !within(d) {
-		err = absent(id)
+	if !who.Sees(d) {
+		return device.Device{}, absent(id)
 	}
-	return d, err
-}
-
-// within says of devices whether a caller reaches them, by the groups' rules as
-// they are now.
-func (r *Register) within(ctx context.Context, who auth.Caller) (func(device.Device) bool, error) {
-	reach := who.Reach()
-	if reach.All {
-		return func(device.Device) bool { return true }, nil
-	}
-	policy, err := r.Records.Policy(ctx, who.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	return func(d device.Device) bool { return reach.Has(policy.Groups.Of(d).ID) }, nil
+	return d, nil
 }
 
 // seen are devices with their twins.
@@ -201,12 +182,8 @@ func (r *Register) administer(ctx context.Context, who auth.Caller, id string, d
 }
 
 func (r *Register) changeDevice(ctx context.Context, who auth.Caller, id device.ID, do deed) (device.Device, error) {
-	within, err := r.within(ctx, who)
-	if err != nil {
-		return device.Device{}, err
-	}
 	return r.Records.AdministerDevice(ctx, who.Tenant, id, func(d device.Device) (device.Device, audit.Entry, error) {
-		if !within(d) {
+		if !who.Sees(d) {
 			return d, audit.Entry{}, absent(string(id))
 		}
 		said, err := do.change(&d)

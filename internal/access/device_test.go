@@ -19,10 +19,14 @@ import (
 func TestDevicesOutOfReachAreNotThere(t *testing.T) {
 	r, st := newRegister(t)
 	dev := enrol(t, st, tenant, 1)
+	policy, err := st.Policy(t.Context(), tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
 	person := func(reach device.Reach) auth.Caller {
 		return auth.Caller{
 			Kind: auth.User, Tenant: tenant, ID: "person", Name: "ana@contoso.example", Scopes: []string{auth.Administer},
-			Person: auth.Rights{Permissions: []auth.Permission{auth.ManagePortal}, Reach: reach},
+			Person: auth.Rights{Permissions: []auth.Permission{auth.ManagePortal}, Reach: reach}, Policy: policy,
 		}
 	}
 	id := string(dev.ID)

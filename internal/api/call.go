@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -111,30 +112,78 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(c *call, rt route) error {
 	ctx := c.r.Context()
 	if !rt.open {
-		who, err := a.caller(ctx, c.r)
-		if err != nil {
+		if err := a.know(ctx, c); err != nil {
 			return err
 		}
-		who.From, who.Correlation = c.who.From, c.who.Correlation
-		c.who = who
-		c.who.Charge = a.charge(c, rt)
 		if a.OnKnown != nil {
 			a.OnKnown(ctx)
 		}
 	}
+	body := c.receive()
+	if !rt.open {
+		// A body may take half a minute, in which its sender may be shut out: what
+		// they may do is what they may when all of it is there.
+		if body.held() {
+			if err := a.know(ctx, c); err != nil {
+				return err
+			}
+		}
+		c.who.Charge = a.charge(c, rt)
+	}
 	// A client sends {} with each GET: read, so that the connection stays
 	// usable, and otherwise nothing.
-	if rt.method == http.MethodGet {
-		_, err := io.Copy(io.Discard, http.MaxBytesReader(c.w, c.r.Body, maxBody))
-		if _, long := errors.AsType[*http.MaxBytesError](err); long {
+	if rt.method == http.MethodGet && body.err != nil {
+		if _, long := errors.AsType[*http.MaxBytesError](body.err); long {
 			return c.counted(ctx, fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody))
 		}
-		if err != nil {
-			return c.counted(ctx, fault.BadRequest.Errorf(err, "The body of the request could not be read"))
-		}
+		return c.counted(ctx, fault.BadRequest.Errorf(body.err, "The body of the request could not be read"))
 	}
 	return c.counted(ctx, rt.serve(ctx, c))
 }
+
+// know finds out who calls.
+func (a *API) know(ctx context.Context, c *call) error {
+	who, err := a.caller(ctx, c.r)
+	if err != nil {
+		return err
+	}
+	who.From, who.Correlation = c.who.From, c.who.Correlation
+	c.who = who
+	if a.Denials != nil {
+		c.who.Refused = func() bool { return a.Denials.Refused(who) }
+	}
+	return nil
+}
+
+// received is a body that has come, or what came of it before err. It is read as
+// if it were still coming.
+type received struct {
+	bytes.Reader
+	err error // nil: it came whole
+}
+
+// receive takes the body, at most maxBody bytes of it.
+func (c *call) receive() *received {
+	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	b := &received{err: err}
+	b.Reset(data)
+	c.r.Body = b
+	return b
+}
+
+// held says whether anything was waited for.
+func (b *received) held() bool { return b.Size() > 0 || b.err != nil }
+
+func (b *received) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF && b.err != nil {
+		err = b.err
+	}
+	return n, err
+}
+
+// Close does nothing: the server closes what the body came from.
+func (b *received) Close() error { return nil }
 
 // caller is who the request's token names.
 func (a *API) caller(ctx context.Context, r *http.Request) (auth.Caller, error) {

@@ -1,12 +1,17 @@
 package api
 
 import (
+	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,5 +100,50 @@ func TestBadTokensAre401AndNothingTheyNameIsFetched(t *testing.T) {
 		if g.status != http.StatusUnauthorized || g.code(t) != "Unauthorized" || !strings.HasPrefix(challenge, want) {
 			t.Errorf("%s: %d %s, challenge %s", name, g.status, g.raw, challenge)
 		}
+	}
+}
+
+// A body that comes slowly is no way around being shut out meanwhile: what its
+// sender may do is what they may when all of it is there.
+func TestWhoIsShutOutWhileTheBodyComesDoesNothing(t *testing.T) {
+	in := install(t)
+	g := in.as(t, full, "POST", adminPath+"apps", `{"name":"second","roles":["Swab.Administer"],"secret":{}}`)
+	token, _ := in.signIn(t, tenantID, g.text("id"), g.text("clientSecret"))
+	if token == "" {
+		t.Fatal(g.raw)
+	}
+	known := make(chan struct{}, 1)
+	in.api.OnKnown = func(context.Context) {
+		select {
+		case known <- struct{}{}:
+		default:
+		}
+	}
+	conn, err := tls.Dial("tcp", in.Listener.Addr().String(), in.Client().Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const body = `{"name":"third","roles":["Swab.Administer"],"secret":{}}`
+	if _, err := fmt.Fprintf(conn, "POST %sapps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", adminPath, token, len(body), body[:1]); err != nil {
+		t.Fatal(err)
+	}
+	<-known // its token holds, and one byte is there
+	if g := in.as(t, full, "POST", adminPath+"apps/"+g.text("id")+"/revoke", ""); g.status != http.StatusOK {
+		t.Fatal(g.status, g.raw)
+	}
+	if _, err := io.WriteString(conn, body[1:]); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("status %d, want 401", resp.StatusCode)
+	}
+	if g := in.as(t, full, "GET", adminPath+"apps", ""); strings.Contains(g.raw, `"third"`) {
+		t.Error("the application was made")
 	}
 }

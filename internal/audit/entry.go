@@ -29,6 +29,7 @@ const (
 	ActPartial Act = "package.partial" // what a dead attempt delivered was read; Detail: its number
 	ActDenied  Act = "access.denied"   // 401s of one address in one minute; Detail: how many
 	ActLimited Act = "access.limited"  // 429s of one caller in one minute; Detail: how many
+	ActRefused Act = "access.refused"  // 403s of one caller in one minute beyond those with entries of their own; Detail: how many
 	ActToken   Act = "access.token"    // access tokens that one application got in one minute; Detail: how many
 	ActRebase  Act = "log.rebase"      // the log was restored from a backup
 	ActKey     Act = "key.make"        // a server key was made or succeeded; Object: its id, Detail: its purpose

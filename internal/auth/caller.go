@@ -33,10 +33,15 @@ type Caller struct {
 	App         string   // a person's: the client id of the application that asks for them
 	Scopes      []string // a person's: what the application may do in their name
 	Person      Rights   // a person's, as they are at this request
+	Policy      *Policy  // a person's: what these rights follow from
 	Session     string   // a person's: the id of the sign-in, where it was here
 	From        string   // address
 	Source      string   // requestSource: PublicApi, Portal, Cli
 	Correlation string   // the request's id
+
+	// Refused is told that the caller lacks a right, and says whether that is still
+	// to be an entry of its own. nil: it always is.
+	Refused func() bool
 
 	// Charge takes one call of the caller's limit for the API it came by, if it
 	// has not yet for this request, and fails where there is none left. nil: no
@@ -51,6 +56,14 @@ func (c Caller) Reach() device.Reach {
 		return c.Person.Reach
 	}
 	return device.Everywhere
+}
+
+// Sees says whether a device is within reach, by the rules of which the caller's
+// rights follow: those of another moment could put a device that was out of reach
+// into a group that no longer is, or not yet.
+func (c Caller) Sees(d device.Device) bool {
+	reach := c.Reach()
+	return reach.All || c.Policy != nil && reach.Has(c.Policy.Groups.Of(d).ID)
 }
 
 // Hidden is what the audit log keeps of the caller, hidden from devices.

@@ -23,9 +23,13 @@ type denialStore interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
 }
 
+// maxOwn is how many refusals of one caller in a minute are entries of their own.
+const maxOwn = 20
+
 // Denials sums the requests that were answered 401, by tenant and address, those
-// that were answered 429, and the access tokens that applications got, by caller,
-// and once a minute makes an audit entry of each sum. One entry a request would
+// that were answered 429, refusals beyond the first of a minute, and the access
+// tokens that applications got, by caller, and once a minute makes an audit entry
+// of each sum. One entry a request would
 // let anybody fill the log.
 type Denials struct {
 	store denialStore
@@ -35,6 +39,7 @@ type Denials struct {
 	mu     sync.Mutex
 	counts map[denial]int
 	apart  map[audit.Act]int // how many of the counts are of one name
+	own    map[string]int    // refusals of a caller since the last minute that are entries of their own
 }
 
 // denial is what is summed together.
@@ -48,7 +53,7 @@ type denial struct {
 
 // NewDenials returns an empty sum. [Denials.Run] makes entries of it.
 func NewDenials(store denialStore, now func() time.Time, log *slog.Logger) *Denials {
-	return &Denials{store: store, now: now, log: log, counts: map[denial]int{}, apart: map[audit.Act]int{}}
+	return &Denials{store: store, now: now, log: log, counts: map[denial]int{}, apart: map[audit.Act]int{}, own: map[string]int{}}
 }
 
 // Add counts one request that was answered 401. tenant is the one that the
@@ -66,6 +71,20 @@ func (d *Denials) Limited(who Caller) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.add(denial{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
+}
+
+// Refused says whether the refusal of a known caller is to be an entry of its own,
+// and counts it otherwise. It never waits and never fails.
+func (d *Denials) Refused(who Caller) (own bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	by := who.Hidden("").Who
+	if key := who.Tenant + " " + by; d.own[key] < maxOwn && len(d.own) < maxRemembered {
+		d.own[key]++
+		return true
+	}
+	d.add(denial{act: audit.ActRefused, tenant: who.Tenant, who: by, name: who.Name}, 1)
+	return false
 }
 
 // Issued counts an access token that an application got by itself. It never waits
@@ -114,7 +133,7 @@ func (d *Denials) Run(ctx context.Context) {
 func (d *Denials) flush(ctx context.Context) {
 	d.mu.Lock()
 	counts := d.counts
-	d.counts, d.apart = map[denial]int{}, map[audit.Act]int{}
+	d.counts, d.apart, d.own = map[denial]int{}, map[audit.Act]int{}, map[string]int{}
 	d.mu.Unlock()
 	if len(counts) == 0 {
 		return

@@ -113,6 +113,28 @@ func TestCallsOverALimitAreSummedByCaller(t *testing.T) {
 	}
 }
 
+func TestRefusalsBeyondTheFirstAreSummedByCaller(t *testing.T) {
+	l := &ledger{sums: map[string]string{}}
+	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	who, own := Caller{Kind: User, Tenant: "second", ID: "ann", Name: "ann@contoso.example"}, 0
+	for range maxOwn + 5 {
+		if d.Refused(who) {
+			own++
+		}
+	}
+	if who.ID = "bob"; !d.Refused(who) || own != maxOwn {
+		t.Errorf("%d refusals of one caller are entries of their own, want %d, and another caller's too", own, maxOwn)
+	}
+	d.flush(t.Context())
+	want := map[string]string{"second user/ann ann@contoso.example": "5 "}
+	if diff := cmp.Diff(want, l.sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+	if who.ID = "ann"; !d.Refused(who) {
+		t.Error("a minute later a refusal is still no entry of its own")
+	}
+}
+
 func TestTokensOfApplicationsAreSummedByCaller(t *testing.T) {
 	l := &ledger{sums: map[string]string{}}
 	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))

@@ -238,7 +238,7 @@ func (t *Tokens) represent(ctx context.Context, issuer TrustedIssuer, s *stateme
 	}
 	return Caller{
 		Kind: User, Tenant: issuer.Tenant, ID: issuer.ID + "/" + s.subject, Name: s.name, App: client, Scopes: s.scopes,
-		Person: policy.Rights(issuer.userGroups(s.groups)), Source: publicAPI,
+		Person: policy.Rights(issuer.userGroups(s.groups)), Policy: policy, Source: publicAPI,
 	}, nil
 }
 

@@ -21,12 +21,16 @@ type Guard struct {
 }
 
 // Permit is nil if who has the right, and a call left of the limit of the API it
-// came by. Without the right the refusal of act on
-// object is recorded and returned. A call over the limit is returned alone:
-// those are summed, else a caller could fill the log by asking often.
+// came by. Without the right the refusal of act on object is recorded and
+// returned. A call over the limit, and a refusal beyond those that are recorded one
+// by one, is returned alone: they are summed, else a caller could fill the log by
+// asking often.
 func (g Guard) Permit(ctx context.Context, who Caller, act audit.Act, object string, right Right) error {
 	err := who.Need(right)
 	if err != nil {
+		if who.Refused != nil && !who.Refused() {
+			return err
+		}
 		return g.Refuse(ctx, who, audit.Leaf{Act: act, Object: object}, "", err)
 	}
 	if who.Charge == nil {

@@ -70,9 +70,9 @@ func TestRightsComeOfAllRoles(t *testing.T) {
 	}{
 		"nobody":            {nil, Rights{Permissions: []Permission{}, Reach: device.Reach{Groups: []int64{}}}},
 		"a group without":   {[]string{"guests"}, Rights{Permissions: []Permission{}, Reach: device.Reach{Groups: []int64{}}}},
-		"open groups alone": {[]string{"readers"}, Rights{Permissions: []Permission{ViewData, AlertsInvestigation}, Reach: device.Reach{Groups: []int64{0, 2}}}},
-		"a group's own":     {[]string{"analysts", "guests"}, Rights{Permissions: []Permission{AlertsInvestigation}, Reach: device.Reach{Groups: []int64{0, 1, 2}}}},
-		"all of them":       {[]string{"leads"}, Rights{Permissions: []Permission{ViewData, AlertsInvestigation}, Reach: device.Everywhere}},
+		"open groups alone": {[]string{"readers"}, Rights{Permissions: []Permission{ViewData, AlertsInvestigation}, Reach: device.Reach{Groups: []int64{0, 2}, By: []string{"readers"}}}},
+		"a group's own":     {[]string{"analysts", "guests"}, Rights{Permissions: []Permission{AlertsInvestigation}, Reach: device.Reach{Groups: []int64{0, 1, 2}, By: []string{"analysts", "guests"}}}},
+		"all of them":       {[]string{"leads"}, Rights{Permissions: []Permission{ViewData, AlertsInvestigation}, Reach: device.Reach{All: true, By: []string{"leads"}}}},
 		"administrators":    {[]string{"readers", "admins"}, Rights{Permissions: BuiltIn().Permissions, Reach: device.Everywhere}},
 	} {
 		if d := cmp.Diff(test.want, policy.Rights(test.groups)); d != "" {

@@ -285,7 +285,7 @@ func (t *Tokens) person(ctx context.Context, c *verified, app App) (Caller, erro
 	scopes := slices.DeleteFunc(strings.Fields(c.Scopes), func(s string) bool { return !slices.Contains(app.Scopes, s) })
 	return Caller{
 		Kind: User, Tenant: p.Tenant, ID: p.ID, Name: p.Principal, App: app.ID, Scopes: scopes, Session: c.Session,
-		Person: policy.Rights(p.Groups), Source: publicAPI,
+		Person: policy.Rights(p.Groups), Policy: policy, Source: publicAPI,
 	}, nil
 }
 

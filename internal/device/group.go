@@ -247,10 +247,20 @@ func (g *Groups) All() []Group { return append(slices.Clone(g.ranked), g.def) }
 // Reach is how far a caller reaches: the devices of all groups, or of some.
 type Reach struct {
 	All    bool
-	Groups []int64 // in ascending order; nothing where All holds
+	Groups []int64  // in ascending order; nothing where All holds
+	By     []string // ids of the user groups that it comes of; nil where it comes of none, and never changes
 }
 
-// Everywhere reaches every device.
+// In is the reach by the groups as they are in g, which may be those of another
+// moment.
+func (r Reach) In(g *Groups) Reach {
+	if r.By == nil {
+		return r
+	}
+	return g.Reach(r.By)
+}
+
+// Everywhere reaches every device, whatever becomes of the groups.
 var Everywhere = Reach{All: true}
 
 // Has says whether the devices of a group are within reach.
@@ -264,7 +274,7 @@ func (r Reach) Has(group int64) bool {
 
 // Reach is what the members of user groups reach of these groups.
 func (g *Groups) Reach(userGroups []string) Reach {
-	r := Reach{Groups: []int64{}, All: true}
+	r := Reach{Groups: []int64{}, All: true, By: append([]string{}, userGroups...)}
 	for _, one := range g.All() {
 		open := len(one.UserGroups) == 0 || slices.ContainsFunc(one.UserGroups, func(id string) bool { return slices.Contains(userGroups, id) })
 		if open {
@@ -274,7 +284,7 @@ func (g *Groups) Reach(userGroups []string) Reach {
 		}
 	}
 	if r.All {
-		return Everywhere
+		r.Groups = nil
 	}
 	slices.Sort(r.Groups)
 	return r

@@ -93,13 +93,9 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, righ
 	if err == nil {
 		err = c.check()
 	}
-	var groups *device.Groups
-	if err == nil {
-		groups, err = f.Groups.Groups(ctx, who.Tenant)
-	}
 	if err == nil {
 		changed, err = f.Records.ChangeDevices(ctx, who.Tenant, ids, func(d device.Device) (device.Device, audit.Entry, error) {
-			if !who.Reach().Has(groups.Of(d).ID) {
+			if !who.Sees(d) {
 				return d, audit.Entry{}, absent(string(d.ID))
 			}
 			return f.apply(who, d, c)

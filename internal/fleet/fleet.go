@@ -154,7 +154,7 @@ func (f *Fleet) Find(ctx context.Context, who auth.Caller, name string) (device.
 	}
 	found, err := f.Records.FindDevices(ctx, who.Tenant, name)
 	if err == nil {
-		found, err = f.within(ctx, who, found)
+		found = slices.DeleteFunc(found, func(d device.Device) bool { return !who.Sees(d) })
 	}
 	if err != nil {
 		return device.Device{}, err
@@ -167,20 +167,6 @@ func (f *Fleet) Find(ctx context.Context, who auth.Caller, name string) (device.
 		return device.Device{}, absent(name)
 	}
 	return dev, nil
-}
-
-// within are those of some devices that a caller reaches, by the groups' rules as
-// they are now.
-func (f *Fleet) within(ctx context.Context, who auth.Caller, found []device.Device) ([]device.Device, error) {
-	reach := who.Reach()
-	if reach.All || len(found) == 0 {
-		return found, nil
-	}
-	groups, err := f.Groups.Groups(ctx, who.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(found, func(d device.Device) bool { return !reach.Has(groups.Of(d).ID) }), nil
 }
 
 // grouped are devices with the groups that they are in, by the rules as they are

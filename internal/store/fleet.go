@@ -46,7 +46,7 @@ func (s *Store) devicesAmong(ctx context.Context, what, tenant string, reach dev
 		q := new(query).add("SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id IN ("+among.String()+")", tenant)
 		q.args = append(q.args, among.args...)
 		const order = " ORDER BY first_seen DESC, id DESC LIMIT ?"
-		if reach.All {
+		if reach.All && reach.By == nil {
 			q.add(order, most)
 			return all(ctx, c, scanDevice, q.String(), q.args...)
 		}
@@ -54,6 +54,7 @@ func (s *Store) devicesAmong(ctx context.Context, what, tenant string, reach dev
 		if err != nil {
 			return nil, err
 		}
+		reach := reach.In(now.groups)
 		if now.settled {
 			q.add(" AND ")
 			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)

@@ -66,14 +66,14 @@ type key[T any] struct {
 // stand in their groups, or judged by the rules while they are put there.
 func list[T any](ctx context.Context, s *Store, what string, l *listing[T], tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
 	return bounded(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
-		if reach.All && !odata.Asks(q.Filter, l.ofGroup) {
+		if reach.All && reach.By == nil && !odata.Asks(q.Filter, l.ofGroup) {
 			return l.page(ctx, c, tenant, compile(q.Filter, l.columns(s.now(), nil)), nil, q, s.lists)
 		}
 		now, err := standingOf(ctx, c, &s.groups, tenant, "")
 		if err != nil {
 			return odata.Page[T]{}, err
 		}
-		groups := now.groups.All()
+		groups, reach := now.groups.All(), reach.In(now.groups)
 		reached := within(groups, func(g device.Group) bool { return reach.Has(g.ID) })
 		if now.settled {
 			return l.page(ctx, c, tenant, join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached}), nil, q, s.lists)

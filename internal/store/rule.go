@@ -113,6 +113,7 @@ func (s *Store) Preview(ctx context.Context, tenant string, reach device.Reach, 
 		if err != nil {
 			return nil, err
 		}
+		reach := reach.In(now.groups)
 		looking, cancel := context.WithTimeout(ctx, s.lists.time*preview/(preview+1))
 		defer cancel()
 		var newest []device.Device
