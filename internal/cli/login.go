@@ -64,8 +64,15 @@ func (l *login) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := file.locked(ctx, func() error { return file.write(kept) }); err != nil {
+	var before signedIn
+	if err := file.locked(ctx, func() error {
+		before, _ = file.read() // nobody's, or one that can't be read, is not ended
+		return file.write(kept)
+	}); err != nil {
 		return err
+	}
+	if err := before.end(ctx, env); err != nil {
+		fmt.Fprintf(env.Stderr, "The sign-in that was kept before goes on, since the server could not be told: end it on the account page (%s)\n", command.Printable(err.Error()))
 	}
 	return l.print(env.Stdout, map[string]string{"principal": kept.Grant.Principal, "name": kept.Grant.Name, "apiBase": kept.APIBase, "file": file.name}, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "Signed in as %s at %s (kept in %s)\n", command.Printable(kept.Grant.Principal), command.Printable(kept.APIBase), command.Printable(file.name))
@@ -110,12 +117,7 @@ func (l *logout) Run(ctx context.Context, env command.Env) error {
 			return errors.Join(err, file.remove())
 		}
 		said = "Signed out: " + kept.Grant.Principal
-		s, err := kept.signIn(env)
-		if err != nil {
-			return errors.Join(err, file.remove())
-		}
-		defer s.Close()
-		if err := s.End(ctx, kept.Grant); err != nil {
+		if err := kept.end(ctx, env); err != nil {
 			said += "; the server could not be told, so end the sign-in on the account page as well: " + err.Error()
 		}
 		return file.remove()

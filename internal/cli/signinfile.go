@@ -37,6 +37,19 @@ func (k signedIn) signIn(env command.Env) (*client.SignIn, error) {
 	return client.NewSignIn(k.config(env))
 }
 
+// end ends the sign-in at the server. Of none there is nothing to end.
+func (k signedIn) end(ctx context.Context, env command.Env) error {
+	if k.Grant.RefreshToken == "" {
+		return nil
+	}
+	s, err := k.signIn(env)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.End(ctx, k.Grant)
+}
+
 // keptFile is the file. It holds tokens: its mode is 0600, and it is written
 // whole or not at all.
 type keptFile struct{ name string }

@@ -3,6 +3,7 @@ package issuer
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"swab/internal/credential"
 	"swab/internal/fault"
@@ -26,6 +27,26 @@ var notices = map[string]string{
 	"password": "Your password is changed. Everywhere else you are signed out.",
 	"two-step": "Two-step verification is removed.",
 	"ended":    "You are signed out there.",
+}
+
+// done goes to the account's page, which says what was done: the cookie says that
+// it was, for any link can say so in its query.
+func (c *call) done(what string) answer {
+	c.keep(doneCookie+c.tenant.ID, what, time.Minute)
+	return redirect(c.path(accountPath) + "?done=" + what)
+}
+
+// notice is what the account's page says of what was just done, once.
+func (c *call) notice() string {
+	what := c.cookie(doneCookie + c.tenant.ID)
+	if what == "" {
+		return ""
+	}
+	c.drop(doneCookie + c.tenant.ID)
+	if what != c.r.URL.Query().Get("done") {
+		return ""
+	}
+	return notices[what]
 }
 
 // signedIn is who is signed in, or else the page that asks for it, after which it
@@ -70,7 +91,7 @@ func (s *Issuer) account(c *call) (any, error) {
 	}
 	p := pages.Account{
 		Form: s.form(c, accountPath, "", signin.Ticket{For: formSessions, Session: in.Session.ID}), Tenant: c.tenant.Name,
-		Name: in.Person.Name, Principal: in.Person.Principal, Notice: notices[c.r.URL.Query().Get("done")],
+		Name: in.Person.Name, Principal: in.Person.Principal, Notice: c.notice(),
 		PasswordChanged: k.Changed, PasswordPage: c.path(passwordPath), TwoStep: len(k.TOTP) > 0, Recovery: len(k.Recovery),
 		SetUpPage: c.path(twoStepPath), RecoveryPage: c.path(recoveryPath), RemovePage: c.path(removePath), Now: s.Now(),
 	}
@@ -110,7 +131,7 @@ func (s *Issuer) accountDo(c *call) (any, error) {
 			err = nil // it ended by itself meanwhile
 		}
 		if err == nil && id != in.Session.ID {
-			return redirect(c.path(accountPath) + "?done=ended"), nil
+			return c.done("ended"), nil
 		}
 	default:
 		return nil, invalidRequest(900144, "The form does not say what to do")
@@ -130,10 +151,11 @@ func (s *Issuer) signedOut(c *call) answer {
 // accountPassword changes a person's password.
 func (s *Issuer) accountPassword(c *call) (any, error) {
 	ask := func(in signin.Signed, problem pages.Problem, status int) (any, error) {
+		k, err := s.Desk.Credential(c.r.Context(), in)
 		return shown{status, pages.NewPassword{
 			Form:   s.form(c, passwordPath, "", signin.Ticket{For: formOwn, Session: in.Session.ID}),
-			Tenant: c.tenant.Name, Principal: in.Person.Principal, Old: true, Cancel: c.path(accountPath), Problem: problem,
-		}}, nil
+			Tenant: c.tenant.Name, Principal: in.Person.Principal, Old: true, Code: len(k.TOTP) > 0, Cancel: c.path(accountPath), Problem: problem,
+		}}, err
 	}
 	if c.r.Method == http.MethodGet {
 		in, other, err := s.signedIn(c, passwordPath)
@@ -149,11 +171,10 @@ func (s *Issuer) accountPassword(c *call) (any, error) {
 	if f[pages.FieldNew] != f[pages.FieldAgain] {
 		return ask(in, notAlike, http.StatusForbidden)
 	}
-	err = s.Desk.ChangePassword(c.r.Context(), c.visitor(), in,
-		signin.Attempt{Password: f[pages.FieldPassword], Known: c.cookie(knownCookie + c.tenant.ID)}, f[pages.FieldNew])
-	field := pages.FieldNew
-	if errors.Is(err, fault.Unauthorized) {
-		field = pages.FieldPassword
+	p, field, err := s.proved(c, in, f)
+	if err == nil {
+		field = pages.FieldNew
+		err = s.Desk.ChangePassword(c.r.Context(), c.visitor(), in, p, f[pages.FieldNew])
 	}
 	if problem, status, ok := c.problem(err, field); ok {
 		return ask(in, problem, status)
@@ -161,7 +182,7 @@ func (s *Issuer) accountPassword(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect(c.path(accountPath) + "?done=password"), nil
+	return c.done("password"), nil
 }
 
 // proof is a page on which a person proves who they are before something is done
@@ -192,19 +213,26 @@ func (s *Issuer) prove(c *call, what proof) (p signin.Progress, in signin.Signed
 	if err != nil || other != nil {
 		return p, in, other, err
 	}
-	known, field := c.cookie(knownCookie+c.tenant.ID), pages.FieldPassword
-	p, err = s.Desk.Password(c.r.Context(), signin.Attempt{
-		Visitor: c.visitor(), Principal: in.Person.Principal, Password: f[pages.FieldPassword], Known: known,
-	})
-	if err == nil && p.Step == signin.StepCode {
-		code := f[pages.FieldCode]
-		field = pages.FieldCode
-		p, err = s.Desk.Code(c.r.Context(), c.visitor(), p, signin.TypedCode{Code: code, Recovery: len(code) > maxOneTime, Known: known})
-	}
+	p, field, err := s.proved(c, in, f)
 	if problem, status, ok := c.problem(err, field); ok {
 		other, err = ask(problem, status)
 	}
 	return p, in, other, err
+}
+
+// proved is how far somebody who is signed in has proved once more who they are, by
+// the fields of a form, and the field that an error is about.
+func (s *Issuer) proved(c *call, in signin.Signed, f form) (p signin.Progress, field string, err error) {
+	known := c.cookie(knownCookie + c.tenant.ID)
+	p, err = s.Desk.Password(c.r.Context(), signin.Attempt{
+		Visitor: c.visitor(), Principal: in.Person.Principal, Password: f[pages.FieldPassword], Known: known,
+	})
+	if err != nil || p.Step != signin.StepCode {
+		return p, pages.FieldPassword, err
+	}
+	code := f[pages.FieldCode]
+	p, err = s.Desk.Code(c.r.Context(), c.visitor(), p, signin.TypedCode{Code: code, Recovery: len(code) > maxOneTime, Known: known})
+	return p, pages.FieldCode, err
 }
 
 // maxOneTime is how many characters a one-time code has at most, with blanks. A
@@ -307,5 +335,5 @@ func (s *Issuer) accountRemove(c *call) (any, error) {
 	if err := s.Desk.RemoveTOTP(c.r.Context(), c.visitor(), p); err != nil {
 		return nil, err
 	}
-	return redirect(c.path(accountPath) + "?done=two-step"), nil
+	return c.done("two-step"), nil
 }

@@ -354,3 +354,36 @@ func TestARefreshTokenIsGivenBack(t *testing.T) {
 		t.Errorf("without the secret: %d %v", status, got)
 	}
 }
+
+// A password does not change the password of somebody who has a second step.
+func TestAPasswordIsChangedByTheSecondStepToo(t *testing.T) {
+	in := install(t)
+	in.people(t)
+	b := in.browser(t)
+	b.follow(b.signIn(b.get(accountPage)))
+	secret := credential.NewTOTP()
+	in.change(t, func(c *auth.Credential) {
+		c.TOTP = in.ring.Seal("one-time code secret", tenantID+"/"+annID, secret.Seed())
+	})
+	const next = "another four words altogether"
+	page := b.get(accountPage + "/password")
+	for what, code := range map[string]string{"no code": "", "a wrong code": "000000"} {
+		if v := b.submit(page, "password", password, "code", code, "new_password", next, "new_password_again", next); v.status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", what, v.status, v.text())
+		}
+	}
+	if v := b.submit(page, "password", password, "code", oneTime(secret, in.now()), "new_password", next, "new_password_again", next); v.to(t).Query().Get("done") != "password" {
+		t.Errorf("%d %s", v.status, v.text())
+	}
+}
+
+// What was done is said to whoever did it, and to nobody whom a link sends there.
+func TestNoLinkSaysWhatWasDone(t *testing.T) {
+	in := install(t)
+	in.people(t)
+	b := in.browser(t)
+	b.follow(b.signIn(b.get(accountPage)))
+	if v := b.get(accountPage + "?done=two-step"); v.status != 200 || strings.Contains(v.text(), "removed") {
+		t.Errorf("%d %s", v.status, v.text())
+	}
+}

@@ -205,7 +205,7 @@ func redirectOf(app auth.App, sent string) (target string, native bool, err erro
 	own := loopback(sent)
 	for _, registered := range app.Redirects {
 		if sent == registered || own != "" && own == loopback(registered) {
-			return sent, app.Public && own != "", nil
+			return sent, app.Public && !strings.HasPrefix(strings.ToLower(sent), "https:"), nil
 		}
 	}
 	return "", false, invalidRequest(50011, "The redirect URI '%s' is not registered for the application %s. An administrator can register it, character for character", clip(sent), app.ID)

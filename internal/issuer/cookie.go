@@ -15,6 +15,7 @@ const (
 	browserCookie = "__Host-swab-browser"  // which browser it is: tickets are bound to it
 	sessionCookie = "__Host-swab-session-" // + tenant's id: who is signed in
 	knownCookie   = "__Host-swab-known-"   // + tenant's id: whose sign-in failures are counted apart
+	doneCookie    = "__Host-swab-done-"    // + tenant's id: what the person has just done to their account
 )
 
 // cookie is the value of a cookie; "" where there is none.
@@ -67,11 +68,14 @@ func (s *Issuer) begin(c *call, p signin.Progress) (signin.Signed, error) {
 		return signin.Signed{}, err
 	}
 	c.keep(sessionCookie+c.tenant.ID, secret.Reveal(), 0)
-	c.know(s, in.Person)
-	return in, nil
+	return in, c.know(s, in.Person)
 }
 
 // know has the browser known as one in which a person has signed in.
-func (c *call) know(s *Issuer, p auth.Person) {
-	c.keep(knownCookie+c.tenant.ID, s.Desk.Know(p), signin.KnownLife)
+func (c *call) know(s *Issuer, p auth.Person) error {
+	known, err := s.Desk.Know(c.r.Context(), p)
+	if err == nil {
+		c.keep(knownCookie+c.tenant.ID, known, signin.KnownLife)
+	}
+	return err
 }

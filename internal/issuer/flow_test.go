@@ -207,10 +207,12 @@ func TestPrompts(t *testing.T) {
 	wantError("max_age in silence", ask("max_age", "60", "prompt", "none"), "login_required")
 	wantCode("max_age that is longer", ask("max_age", "7200"))
 	// Another program on the machine could pose as one that was let in before.
-	local := authorizeV2 + request(native, toLocal)
-	asks("a program on the machine", b.get(local), "Ann <script>")
-	if q := b.get(local + "&prompt=none").to(t).Query(); q.Get("error") != "interaction_required" {
-		t.Errorf("a program on the machine in silence: %v", q)
+	for _, there := range []string{toLocal, "msaltool://auth"} {
+		local := authorizeV2 + request(native, there)
+		asks("a program on the machine, at "+there, b.get(local), "Ann <script>")
+		if q := b.get(local + "&prompt=none").to(t).Query(); q.Get("error") != "interaction_required" {
+			t.Errorf("a program on the machine, at %s, in silence: %v", there, q)
+		}
 	}
 	in.wait(8 * time.Hour)
 	wantError("after the session ended", ask("prompt", "none"), "login_required")
@@ -379,7 +381,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 	for range 11 {
 		v := b.get(accountPage)
 		if v = b.submit(v, "username", ann, "password", "guess"); v.status == http.StatusTooManyRequests {
-			if v.header.Get("Retry-After") == "" || !strings.Contains(v.text(), "Too many attempts have failed. Wait") {
+			if v.header.Get("Retry-After") == "" || !strings.Contains(v.text(), "Too many attempts. Wait") {
 				t.Errorf("%v %s", v.header, v.text())
 			}
 			return

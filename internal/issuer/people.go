@@ -56,7 +56,7 @@ func (c *call) problem(err error, field string) (pages.Problem, int, bool) {
 	if over, ok := errors.AsType[*limit.Exceeded](err); ok {
 		seconds := strconv.Itoa(int(over.Retry.Seconds()))
 		c.w.Header().Set("Retry-After", seconds)
-		return pages.Problem{Text: "Too many attempts have failed. Wait " + seconds + " seconds, then try again."}, http.StatusTooManyRequests, true
+		return pages.Problem{Text: "Too many attempts. Wait " + seconds + " seconds, then try again."}, http.StatusTooManyRequests, true
 	}
 	if busy, ok := errors.AsType[*credential.Busy](err); ok {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(busy.Retry.Seconds())))

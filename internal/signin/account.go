@@ -27,22 +27,16 @@ func (d *Desk) Groups(ctx context.Context, s Signed) ([]string, error) {
 }
 
 // ChangePassword sets somebody's password, and ends all of their sign-ins but the
-// one that they do it in. The errors are those of [Desk.Password] and
-// [Desk.NewPassword].
-func (d *Desk) ChangePassword(ctx context.Context, v Visitor, s Signed, a Attempt, password string) error {
-	a.Visitor, a.Principal = v, s.Person.Principal
-	p, err := d.Password(ctx, a)
+// one that they do it in. The errors are those of [Desk.NewPassword].
+func (d *Desk) ChangePassword(ctx context.Context, v Visitor, s Signed, p Progress, password string) error {
+	person, c, err := d.check(ctx, v, p, StepDone)
 	if err != nil {
 		return err
 	}
-	c, err := d.Records.Credential(ctx, v.Tenant.ID, s.Person.ID)
-	if err != nil {
-		return err
-	}
-	if p.Person != s.Person.ID || p.outdated(c) {
+	if person.ID != s.Person.ID {
 		return errTooLate
 	}
-	_, err = d.setPassword(ctx, v, s.Person, c, password, s.Session.ID)
+	_, err = d.setPassword(ctx, v, person, c, password, s.Session.ID)
 	return err
 }
 

@@ -119,6 +119,9 @@ func (s Scope) Within(other Scope, app auth.App) bool {
 	if err != nil {
 		return false
 	}
+	if s.OpenID && !other.OpenID || s.Offline && !other.Offline {
+		return false
+	}
 	return !slices.ContainsFunc(mine, func(one string) bool { return !slices.Contains(theirs, one) })
 }
 

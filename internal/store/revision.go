@@ -22,12 +22,20 @@ func (s *Store) AccessRevision() uint64 { return s.revision.Load() }
 // exec is conn.exec; it takes note of changes that raise the revision, so that
 // no call can forget to.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	n, err := t.conn.exec(ctx, query, args...)
+	if n > 0 { // what changed nothing makes nobody forget what they know
+		t.identity = t.identity || ofIdentities(query)
+	}
+	return n, err
+}
+
+func ofIdentities(query string) bool {
 	for _, table := range identities {
 		for _, verb := range []string{"INSERT INTO ", "UPDATE ", "DELETE FROM "} {
 			if rest, ok := strings.CutPrefix(query, verb); ok && strings.HasPrefix(rest, table+" ") {
-				t.identity = true
+				return true
 			}
 		}
 	}
-	return t.conn.exec(ctx, query, args...)
+	return false
 }

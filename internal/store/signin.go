@@ -99,7 +99,7 @@ func (s *Store) AddSession(ctx context.Context, n signin.Session, refresh *signi
 			}
 		}
 		if replaces != "" {
-			if err := t.endSession(ctx, n.Tenant, replaces, true); err != nil {
+			if err := t.replaceSession(ctx, n, replaces); err != nil {
 				return none, err
 			}
 		}
@@ -194,7 +194,7 @@ func (s *Store) EndSession(ctx context.Context, tenant, person, id string, alone
 		if n.Person != person {
 			return none, noSession(nil)
 		}
-		if err := t.endSession(ctx, tenant, id, alone); err != nil {
+		if _, err := t.endSession(ctx, tenant, id, alone); err != nil {
 			return none, err
 		}
 		_, _, err = t.record(ctx, tenant, e)
@@ -203,20 +203,34 @@ func (s *Store) EndSession(ctx context.Context, tenant, person, id string, alone
 	return err
 }
 
-// endSession ends a session and then, unless alone, those that began from it:
-// whoever begins one relies on its parent, and has either been seen or sees it
-// ended.
-func (t *tx) endSession(ctx context.Context, tenant, id string, alone bool) error {
+// endSession ends a session and then, unless alone, those that began from it, and
+// returns how many: whoever begins one relies on its parent, and has either been
+// seen or sees it ended.
+func (t *tx) endSession(ctx context.Context, tenant, id string, alone bool) (ended int64, err error) {
 	columns := []string{"id", "parent"}
 	if alone {
 		columns = columns[:1]
 	}
 	for _, column := range columns {
-		if _, err := t.exec(ctx, "UPDATE sessions SET ended = ? WHERE tenant = ? AND "+column+" = ? AND ended = ?", true, tenant, id, false); err != nil {
-			return err
+		n, err := t.exec(ctx, "UPDATE sessions SET ended = ? WHERE tenant = ? AND "+column+" = ? AND ended = ?", true, tenant, id, false)
+		if err != nil {
+			return ended, err
 		}
+		ended += n
 	}
-	return nil
+	return ended, nil
+}
+
+// replaceSession ends the session that a browser had before a new one. What the
+// same person's applications began from it goes on, as if it had begun from the
+// new one: whoever ends that one ends them with it.
+func (t *tx) replaceSession(ctx context.Context, by signin.Session, replaced string) error {
+	if _, err := t.endSession(ctx, by.Tenant, replaced, true); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "UPDATE sessions SET parent = ? WHERE tenant = ? AND parent = ? AND person = ? AND ended = ?",
+		by.ID, by.Tenant, replaced, by.Person, false)
+	return err
 }
 
 // EndSessions ends all of a person's sessions but the one to keep.
@@ -306,7 +320,8 @@ func (t *tx) outcome(ctx context.Context, tenant string, o signin.Outcome) error
 		}
 	}
 	if o.End != "" {
-		if err := t.endSession(ctx, tenant, o.End, false); err != nil {
+		ended, err := t.endSession(ctx, tenant, o.End, false)
+		if err != nil || ended == 0 { // nobody fills the log by presenting the same once more
 			return err
 		}
 	}

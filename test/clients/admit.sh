@@ -5,6 +5,7 @@ set -euo pipefail
 name=$1
 
 # doc: app
+umask 077 # what follows is secret
 swab app create "$name" --role Machine.Read.All --role Machine.CollectForensics >app.txt # its client id and secret
 client_id=$(sed -n 's/^client id *//p' app.txt)
 

@@ -76,6 +76,7 @@ type NewPassword struct {
 	Principal string
 	Must      bool   // the old one was set by somebody else, so there is no way around it
 	Old       bool   // ask for the old one (FieldPassword) too
+	Code      bool   // and for FieldCode; a recovery code is typed into it as well
 	Cancel    string // address of a way back; "" for none
 	Problem   Problem
 }

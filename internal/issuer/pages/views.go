@@ -56,6 +56,9 @@ func (p NewPassword) view() view {
 		old.Label = "Present password"
 		all = append(all, old)
 	}
+	if p.Code {
+		all = append(all, anyCodeField)
+	}
 	return v.fields(append(all,
 		field{Name: FieldNew, Label: "New password", Described: "rules", Type: "password", Autocomplete: "new-password"},
 		field{Name: FieldAgain, Label: "New password again", Type: "password", Autocomplete: "new-password"})...)

@@ -105,6 +105,7 @@ func Samples(text Text) []Sample {
 			Problem: pages.Problem{Text: "The recovery code is wrong, or was used before.", Field: pages.FieldRecovery},
 		}},
 		{"new-password", pages.NewPassword{Form: own, Tenant: text.Tenant, Principal: text.Principal, Old: true, Cancel: "/account"}},
+		{"new-password-code", pages.NewPassword{Form: own, Tenant: text.Tenant, Principal: text.Principal, Old: true, Code: true, Cancel: "/account"}},
 		{"new-password-must", pages.NewPassword{
 			Form: form, Tenant: text.Tenant, Principal: text.Principal, Must: true,
 			Problem: pages.Problem{Text: "The two are not the same. Type the new password twice.", Field: pages.FieldAgain},
