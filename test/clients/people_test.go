@@ -65,10 +65,10 @@ func TestPeopleSignIn(t *testing.T) {
 }
 
 // people are two: one with every right that the road takes, and one who may look.
-func (h *house) people(t *testing.T) (ann, bob visitor.Person) {
+func (h *house) people(t *testing.T) (ann, bob *visitor.Person) {
 	t.Helper()
-	const password = "Orchid-Lantern-52-Quarry"
-	one := func(principal string, permissions ...string) visitor.Person {
+	const password, next = "Orchid-Lantern-52-Quarry", "Quarry-Otter-17-Lantern"
+	one := func(principal string, permissions ...string) *visitor.Person {
 		name, _, _ := strings.Cut(principal, "@")
 		group, err := h.admin.CreateUserGroup(t.Context(), client.UserGroupRequest{Name: "Of " + name})
 		must(t, err)
@@ -76,7 +76,7 @@ func (h *house) people(t *testing.T) (ann, bob visitor.Person) {
 		must(t, err)
 		_, err = h.admin.CreateUser(t.Context(), client.UserRequest{Principal: principal, Name: name, Password: password, Groups: []string{group.ID}})
 		must(t, err)
-		return visitor.Person{Principal: principal, Password: password}
+		return &visitor.Person{Principal: principal, Password: password, Next: next}
 	}
 	return one("ann@example.com", "View data", "Alerts investigation"), one("bob@example.com", "View data")
 }
@@ -98,7 +98,7 @@ func (h *house) public(t *testing.T, name string) site {
 
 // person does what a library's program asks of its person, each in a browser of
 // its own.
-func (h *house) person(t *testing.T, who visitor.Person) asking {
+func (h *house) person(t *testing.T, who *visitor.Person) asking {
 	return func(do, address, code string) {
 		browser := visitor.Open(t)
 		var (

@@ -14,8 +14,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Person is who signs in.
-type Person struct{ Principal, Password string }
+// Person is who signs in. Where the page asks for another password, since somebody
+// else knows this one, it is Next from then on.
+type Person struct{ Principal, Password, Next string }
 
 // Browser is a browser in which nobody is signed in yet.
 type Browser struct{ ctx context.Context }
@@ -94,9 +95,20 @@ func (b *Browser) Send(button string, fields map[string]string) (Page, error) {
 	return b.see(ctx)
 }
 
+// prove says who it is, and sets another password where that is asked for.
+func (b *Browser) prove(who *Person) (Page, error) {
+	p, err := b.Send("Sign in", map[string]string{"username": who.Principal, "password": who.Password})
+	if err == nil && p.Heading == "Set a new password" {
+		if p, err = b.Send("Set the password", map[string]string{"new_password": who.Next, "new_password_again": who.Next}); err == nil {
+			who.Password = who.Next
+		}
+	}
+	return p, err
+}
+
 // SignIn goes to an address at which an application sends people, and signs in.
 // What the person sees at the end is the application's own page.
-func (b *Browser) SignIn(address string, who Person) (Page, error) {
+func (b *Browser) SignIn(address string, who *Person) (Page, error) {
 	p, err := b.Visit(address)
 	if err != nil {
 		return p, err
@@ -106,7 +118,7 @@ func (b *Browser) SignIn(address string, who Person) (Page, error) {
 			return p, err
 		}
 	}
-	p, err = b.Send("Sign in", map[string]string{"username": who.Principal, "password": who.Password})
+	p, err = b.prove(who)
 	if err == nil && p.Heading == "Almost done" { // an application that wants its answer in a form
 		p, err = b.Send("Continue", nil)
 	}
@@ -115,13 +127,13 @@ func (b *Browser) SignIn(address string, who Person) (Page, error) {
 
 // Approve types the code that a device shows, at the address that it names, signs
 // in, and lets the device go on.
-func (b *Browser) Approve(address, code string, who Person) (Page, error) {
+func (b *Browser) Approve(address, code string, who *Person) (Page, error) {
 	p, err := b.Visit(address)
 	if err == nil && strings.HasPrefix(p.Heading, "Sign in on a device") {
 		p, err = b.Send("Continue", map[string]string{"user_code": code})
 	}
 	if err == nil && p.Heading == "Sign in" {
-		p, err = b.Send("Sign in", map[string]string{"username": who.Principal, "password": who.Password})
+		p, err = b.prove(who)
 	}
 	if err == nil && strings.HasPrefix(p.Heading, "Sign in on a device") {
 		p, err = b.Send("Continue", map[string]string{"user_code": code})
