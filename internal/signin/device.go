@@ -1,9 +1,11 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,20 +47,54 @@ func (c DeviceCode) Asked() time.Time { return c.Expires.Add(-DeviceLife) }
 
 // How many device codes may be asked for, and user codes be guessed, a minute.
 const (
-	perNetworkCodes = 30  // device codes of one network
-	perTenantCodes  = 600 // and of all
-	perPersonGuess  = 10  // user codes that one person types wrongly
+	perNetworkCodes = 30   // device codes of one network,
+	firstCodes      = 3    // of which the first ones
+	perTenantFirst  = 6000 // of all networks are these together,
+	perTenantCodes  = 600  // and the others these
+	perPersonGuess  = 10   // user codes that one person types wrongly
 	perNetworkGuess = 20
 	perTenantGuess  = 60
 )
 
+// Device codes of one tenant that nobody has decided yet.
+const (
+	maxPending  = 4096           // when another one is asked for, and
+	leftPending = maxPending / 2 // what is left when that many are there
+)
+
 // BeginDevice makes a device code for an application. Who asks for too many is a
-// *limit.Exceeded.
+// *limit.Exceeded. Anybody may ask, from as many networks as they have: so those of
+// which few come are counted apart from those of which many do, and where too many
+// codes wait for their people, the networks that have the most lose theirs.
 func (d *Desk) BeginDevice(ctx context.Context, v Visitor, app auth.App, scope Scope) (DeviceCode, auth.Clear, error) {
-	if _, err := d.guesses.Take("device codes", limit.Allowance{Of: []string{"device", limit.Network(v.From)}, Most: perNetworkCodes, Per: time.Minute}); err != nil {
+	back, err := d.takeDevice(v)
+	if err != nil {
 		return DeviceCode{}, auth.Clear{}, err
 	}
-	if _, err := d.guesses.Take("device codes", limit.Allowance{Of: []string{"device", v.Tenant.ID, "all"}, Most: perTenantCodes, Per: time.Minute}); err != nil {
+	c, code, err := d.addDevice(ctx, v, app, scope)
+	if err != nil {
+		back()
+	}
+	return c, code, err
+}
+
+// takeDevice counts a device code that a network asks for.
+func (d *Desk) takeDevice(v Visitor) (back func(), err error) {
+	of, in := []string{limit.Network(v.From)}, []string{v.Tenant.ID}
+	network := limit.Allowance{Kind: "device codes", Of: of, Most: perNetworkCodes, Per: time.Minute}
+	back, err = d.guesses.Take("device codes", network,
+		limit.Allowance{Kind: "first device codes", Of: of, Most: firstCodes, Per: time.Minute},
+		limit.Allowance{Kind: "all first device codes", Of: in, Most: perTenantFirst, Per: time.Minute})
+	if err != nil {
+		back, err = d.guesses.Take("device codes", network, limit.Allowance{Kind: "all device codes", Of: in, Most: perTenantCodes, Per: time.Minute})
+	}
+	return back, err
+}
+
+func (d *Desk) addDevice(ctx context.Context, v Visitor, app auth.App, scope Scope) (DeviceCode, auth.Clear, error) {
+	if err := d.Records.DropDeviceCodes(ctx, v.Tenant.ID, maxPending, func(pending []DeviceCode) []DeviceCode {
+		return inTheWay(pending, len(pending)-leftPending)
+	}); err != nil {
 		return DeviceCode{}, auth.Clear{}, err
 	}
 	code := auth.NewSecret()
@@ -79,6 +115,29 @@ func (d *Desk) BeginDevice(ctx context.Context, v Visitor, app auth.App, scope S
 	return DeviceCode{}, auth.Clear{}, errors.New("no user code is free")
 }
 
+// inTheWay are n device codes of those that wait: again and again the oldest of the
+// network that has the most, so that one who asked once is last to lose it.
+func inTheWay(pending []DeviceCode, n int) []DeviceCode {
+	newer := map[string]int{} // codes of a network that were asked for later
+	type ranked struct {
+		DeviceCode
+		newer int
+	}
+	slices.SortFunc(pending, func(a, b DeviceCode) int { return b.Expires.Compare(a.Expires) })
+	all := make([]ranked, len(pending))
+	for i, c := range pending {
+		network := limit.Network(c.From)
+		all[i] = ranked{c, newer[network]}
+		newer[network]++
+	}
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.newer, a.newer), a.Expires.Compare(b.Expires)) })
+	var out []DeviceCode
+	for _, r := range all[:min(max(n, 0), len(all))] {
+		out = append(out, r.DeviceCode)
+	}
+	return out
+}
+
 var errUserCode = fault.NotFound.Errorf(nil, "There is no such code, or it has run out. Look at the device, and type the code that it shows now")
 
 // Device is what asks for a sign-in by the code that a person typed, who is signed
@@ -86,9 +145,9 @@ var errUserCode = fault.NotFound.Errorf(nil, "There is no such code, or it has r
 // decided already or has run out is fault.NotFound.
 func (d *Desk) Device(ctx context.Context, v Visitor, s Signed, typed string) (DeviceCode, auth.App, error) {
 	back, err := d.guesses.Take("sign-in with a wrong device code",
-		limit.Allowance{Of: []string{"user code", v.Tenant.ID, s.Person.ID}, Most: perPersonGuess, Per: time.Minute},
-		limit.Allowance{Of: []string{"user code of", limit.Network(v.From)}, Most: perNetworkGuess, Per: time.Minute},
-		limit.Allowance{Of: []string{"user code in", v.Tenant.ID}, Most: perTenantGuess, Per: time.Minute})
+		limit.Allowance{Kind: "user code", Of: []string{v.Tenant.ID, s.Person.ID}, Most: perPersonGuess, Per: time.Minute},
+		limit.Allowance{Kind: "user code of network", Of: []string{limit.Network(v.From)}, Most: perNetworkGuess, Per: time.Minute},
+		limit.Allowance{Kind: "user code of tenant", Of: []string{v.Tenant.ID}, Most: perTenantGuess, Per: time.Minute})
 	if err != nil {
 		return DeviceCode{}, auth.App{}, err
 	}

@@ -36,12 +36,19 @@
 // A password is looked at by Argon2, a bounded number at once (package
 // credential). Failures are counted by account and network, by account over all
 // networks, and by network over all accounts, before the password is looked at.
-// The second of those would let a stranger lock a person out: so a browser in
-// which the person signed in within 30 days, which a signed cookie says, has an
-// allowance of its own and is bounded by no other; its passwords are looked at in
-// a queue of their own, so that a flood does not keep people out either. Whoever doesn't exist, is
-// disabled, or has no password is answered in the same words and in the same time
-// as one whose password is another.
+// The second of those would let a stranger lock a person out: so the browsers in
+// which the person signed in within 30 days, which a signed cookie says, have
+// allowances of their own, all of an account together, and are bounded by no
+// others; their passwords are looked at in a queue of their own, so that a flood
+// does not keep people out either. The cookie says nothing any more once the
+// person's password or second step is another.
+//
+// Right passwords take a hash, too: one account has so many a minute, and two at
+// once. So nobody fills a queue by signing in again and again.
+//
+// Each kind of count has a memory of its own, which forgets nothing that counts
+// (limit.Guesses). Whoever doesn't exist, is disabled, or has no password is
+// answered in the same words and in the same time as one whose password is another.
 //
 // # Audit
 //

@@ -118,6 +118,16 @@ func (h *hall) in(t testing.TB) signin.Signed {
 	return s
 }
 
+// know is the cookie of a browser that is known for a person.
+func (h *hall) know(t testing.TB, p auth.Person) string {
+	t.Helper()
+	known, err := h.Know(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
 func (h *hall) scope(t testing.TB, scope string) signin.Scope {
 	t.Helper()
 	s, err := h.ReadScope(h.app, scope, "")

@@ -12,7 +12,6 @@ import (
 	"swab/internal/canon"
 	"swab/internal/credential"
 	"swab/internal/fault"
-	"swab/internal/limit"
 )
 
 // Attempt is a user name with a password.
@@ -58,15 +57,6 @@ var (
 	errTooLate  = fault.BadRequest.Errorf(nil, "Too much time has passed, or your account has changed; start again")
 )
 
-// How often one may fail.
-const (
-	perPair    = 10 // a minute, of one account from one network, or from a browser that is known
-	perAccount = 30 // a minute, from all networks
-	perNetwork = 60 // a minute, of all accounts
-	perCodes   = 5  // one-time codes of one account a minute,
-	perHour    = 15 // and an hour: there are a million of them, and three are right
-)
-
 // Password looks at a user name and a password. Whoever may not come in is
 // fault.Unauthorized, whatever the reason; who guesses too often is a
 // *limit.Exceeded, and where too many sign in at once it is a *credential.Busy:
@@ -76,21 +66,29 @@ func (d *Desk) Password(ctx context.Context, a Attempt) (Progress, error) {
 	if !ok {
 		principal = "" // of nobody
 	}
-	known := d.known(a.Known, a.Tenant.ID, principal)
+	person, c, err := d.Records.Account(ctx, a.Tenant.ID, principal)
+	there := err == nil
+	if !there {
+		if !notThere(err) {
+			return Progress{}, err
+		}
+		person = auth.Person{}
+	}
+	claim := d.claim(a.Tenant.ID, principal, a.Known, person, c)
+	failed, err := d.guesses.Take("sign-in with a wrong password", claim.passwords(a.From)...)
+	if err != nil {
+		return Progress{}, d.refused(ctx, a.Visitor, person, err)
+	}
+	looked, leave, err := d.look(claim)
+	if err != nil {
+		failed()
+		return Progress{}, d.refused(ctx, a.Visitor, person, err)
+	}
+	defer leave()
 	hasher := d.Hasher
-	if known != "" {
+	if claim.known != "" {
 		hasher = d.usual
 	}
-	back, err := d.guesses.Take("sign-in with a wrong password", allowances(a, principal, known)...)
-	if err != nil {
-		return Progress{}, d.refused(ctx, a.Visitor, principal, nil, err)
-	}
-	person, c, err := d.Records.Account(ctx, a.Tenant.ID, principal)
-	if err != nil && !notThere(err) {
-		back()
-		return Progress{}, err
-	}
-	there := err == nil
 	right, rehash := false, false
 	if there && !person.Disabled && c.Password != "" {
 		right, rehash, err = hasher.Verify(ctx, c.Password, a.Password)
@@ -98,16 +96,15 @@ func (d *Desk) Password(ctx context.Context, a Attempt) (Progress, error) {
 		err = hasher.Decoy(ctx, a.Password)
 	}
 	if err != nil {
-		back()
+		failed()
+		looked()
 		return Progress{}, err
 	}
 	if !right {
-		if !there {
-			person = auth.Person{}
-		}
-		return Progress{}, d.refused(ctx, a.Visitor, principal, &person, errPassword)
+		looked()
+		return Progress{}, d.refused(ctx, a.Visitor, person, errPassword)
 	}
-	back()
+	failed()
 	if rehash {
 		d.rehash(ctx, a.Tenant.ID, person, c, a.Password)
 	}
@@ -122,18 +119,19 @@ func principalOf(typed string) (string, bool) {
 	return name, name != "" && len(name) <= maxPrincipal && audit.Clip(name) == name
 }
 
-// allowances are what bounds the failures of an attempt, in the browser that is
-// known as known ("" for none).
-func allowances(a Attempt, principal, known string) []limit.Allowance {
-	if known != "" {
-		return []limit.Allowance{{Of: []string{"known", a.Tenant.ID, principal, known}, Most: perPair, Per: time.Minute}}
+// look takes a place in the queue of those whose password is looked at, and counts
+// one that is right, to be given back where it was not.
+func (d *Desk) look(c claim) (back, leave func(), err error) {
+	leave, err = d.looking.enter(c)
+	if err != nil {
+		return nil, nil, err
 	}
-	network := limit.Network(a.From)
-	return []limit.Allowance{
-		{Of: []string{"pair", a.Tenant.ID, principal, network}, Most: perPair, Per: time.Minute},
-		{Of: []string{"account", a.Tenant.ID, principal}, Most: perAccount, Per: time.Minute},
-		{Of: []string{"network", network}, Most: perNetwork, Per: time.Minute},
+	back, err = d.guesses.Take("sign-in", c.allowance("sign-ins", perRight, time.Minute))
+	if err != nil {
+		leave()
+		return nil, nil, err
 	}
+	return back, leave, nil
 }
 
 // next is the step that is left for somebody with the credential.
@@ -201,17 +199,13 @@ type TypedCode struct {
 // fault.Unauthorized; the errors are otherwise those of Password, and
 // fault.BadRequest where the person has to start again.
 func (d *Desk) Code(ctx context.Context, v Visitor, p Progress, typed TypedCode) (Progress, error) {
-	person, _, err := d.check(ctx, v, p, StepCode)
+	person, c, err := d.check(ctx, v, p, StepCode)
 	if err != nil {
 		return Progress{}, err
 	}
-	of := []string{"codes", v.Tenant.ID, person.ID}
-	if id := d.known(typed.Known, v.Tenant.ID, person.Principal); id != "" {
-		of = append(of, id)
-	}
-	back, err := d.guesses.Take("sign-in with a wrong code", limit.Allowance{Of: of, Most: perCodes, Per: time.Minute}, limit.Allowance{Of: of, Most: perHour, Per: time.Hour})
+	back, err := d.guesses.Take("sign-in with a wrong code", d.claim(v.Tenant.ID, person.Principal, typed.Known, person, c).codes()...)
 	if err != nil {
-		return Progress{}, d.refused(ctx, v, person.Principal, &person, err)
+		return Progress{}, d.refused(ctx, v, person, err)
 	}
 	method := byCode
 	ctx, cancel := firm(ctx)
@@ -227,7 +221,7 @@ func (d *Desk) Code(ctx context.Context, v Visitor, p Progress, typed TypedCode)
 	})
 	switch {
 	case errors.Is(err, fault.Unauthorized):
-		return Progress{}, d.refused(ctx, v, person.Principal, &person, err)
+		return Progress{}, d.refused(ctx, v, person, err)
 	case err != nil:
 		back()
 		return Progress{}, err
@@ -293,13 +287,23 @@ func (d *Desk) setPassword(ctx context.Context, v Visitor, person auth.Person, w
 	if err := credential.CheckPassword(password, person.Principal); err != nil {
 		return time.Time{}, err
 	}
-	switch same, _, err := d.Hasher.Verify(ctx, was.Password, password); {
+	claim := claim{kind: "new", tenant: v.Tenant.ID, who: person.ID}
+	if _, err := d.guesses.Take("new passwords", claim.allowance("passwords", perNew, time.Minute)); err != nil {
+		return time.Time{}, err
+	}
+	leave, err := d.looking.enter(claim)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer leave()
+	// Who has proved who they are waits for nobody who has not.
+	switch same, _, err := d.usual.Verify(ctx, was.Password, password); {
 	case err != nil:
 		return time.Time{}, err
 	case same:
 		return time.Time{}, fault.InvalidInput.Errorf(nil, "This is the password that you have; choose another one")
 	}
-	phc, err := d.Hasher.Hash(ctx, password)
+	phc, err := d.usual.Hash(ctx, password)
 	if err != nil {
 		return time.Time{}, err
 	}

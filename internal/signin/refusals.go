@@ -51,15 +51,15 @@ func newRefusals(c Config) *refusals {
 }
 
 // refused counts a sign-in that failed because of cause, and returns cause. p is
-// who it would have been, a zero one or nil where that is nobody known.
-func (d *Desk) refused(ctx context.Context, v Visitor, principal string, p *auth.Person, cause error) error {
+// who it would have been, a zero one where that is nobody known.
+func (d *Desk) refused(ctx context.Context, v Visitor, p auth.Person, cause error) error {
 	code, _ := fault.Of(cause)
 	d.Logger.DebugContext(ctx, "sign-in refused", "code", string(code), "from", v.From, "correlation", v.Correlation)
-	if p == nil || p.ID == "" {
+	if p.ID == "" {
 		d.Denials.Add(v.Tenant.ID, v.From)
 		return cause
 	}
-	d.refusals.add(v, *p, code)
+	d.refusals.add(v, p, code)
 	return cause
 }
 

@@ -89,6 +89,11 @@ type Records interface {
 	AddCode(ctx context.Context, c Code) error
 	AddDeviceCode(ctx context.Context, d DeviceCode) error
 
+	// DropDeviceCodes asks, where a tenant has at least so many device codes that
+	// nobody has decided and that have not run out, which of them have to go, and
+	// deletes those that are still undecided.
+	DropDeviceCodes(ctx context.Context, tenant string, least int, which func([]DeviceCode) []DeviceCode) error
+
 	// DeviceCode returns the one that a user code is of, whatever became of it.
 	DeviceCode(ctx context.Context, tenant string, code credential.UserCode) (DeviceCode, error)
 
@@ -138,6 +143,7 @@ type Desk struct {
 	Config
 	usual    *credential.Hasher // for browsers that are known: no flood from elsewhere fills its queue
 	guesses  *limit.Guesses
+	looking  counters
 	refusals *refusals
 }
 
@@ -155,7 +161,7 @@ type Config struct {
 
 // New returns a desk. [Desk.Run] makes entries of what it refuses.
 func New(c Config) *Desk {
-	return &Desk{Config: c, usual: credential.NewHasher(1), guesses: limit.NewGuesses(c.Now), refusals: newRefusals(c)}
+	return &Desk{Config: c, usual: credential.NewHasher(1), guesses: limit.NewGuesses(c.Now), looking: counters{at: map[claim]int{}}, refusals: newRefusals(c)}
 }
 
 // Visitor is who is at the other end, as far as the connection tells.

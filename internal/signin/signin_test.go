@@ -111,7 +111,11 @@ func TestAPasswordThatIsKeptCheaplyIsHashedAnew(t *testing.T) {
 func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {
 	h := open(t)
 	first := h.in(t)
-	known := h.Know(first.Person)
+	bob := auth.Person{Tenant: tenantID, ID: "1b", Principal: "bob@example.org"}
+	if err := h.store.CreateUser(t.Context(), bob, auth.Credential{}); err != nil {
+		t.Fatal(err)
+	}
+	known := h.know(t, first.Person)
 	guess := func(from, known, password string) error {
 		a := h.attempt(password)
 		a.From, a.Known = from, known
@@ -141,8 +145,7 @@ func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {
 		t.Errorf("the owner's browser at the guesser's own address: %v", err)
 	}
 	for what, cookie := range map[string]string{
-		"no cookie": "x.y.z", "altered": "A" + known[1:], "another's": h.Know(auth.Person{Tenant: tenantID, Principal: "bob@example.org"}),
-		"of another tenant": h.Know(auth.Person{Tenant: "other", Principal: ann}),
+		"no cookie": "x.y.z", "altered": "A" + known[1:], "another's": h.know(t, bob),
 	} {
 		slowed(what, guess("192.0.2.7", cookie, password), 30)
 	}
@@ -164,7 +167,7 @@ func TestGuessesAreSlowedAndTheOwnerIsNotLockedOut(t *testing.T) {
 func TestAFloodKeepsNobodyFromTheirUsualBrowser(t *testing.T) {
 	h := open(t)
 	h.Hasher = credential.NewHasher(1)
-	known := h.Know(h.in(t).Person)
+	known := h.know(t, h.in(t).Person)
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	full := make(chan struct{})
@@ -420,6 +423,13 @@ func TestACodeIsWorthOneGrant(t *testing.T) {
 	if acts := h.acts(t); acts[len(acts)-1] != "signin.reuse authorization code" {
 		t.Errorf("log %q", acts)
 	}
+	entries, revision := len(h.acts(t)), h.store.AccessRevision()
+	if _, err := h.Redeem(t.Context(), h.visit, h.app, code, "http://localhost:1", verifier); reason(err) != signin.InvalidGrant {
+		t.Errorf("a third time: %v", err)
+	}
+	if n := len(h.acts(t)); n != entries || h.store.AccessRevision() != revision {
+		t.Errorf("%d entries more, and revision %d after %d: presenting a spent code is free", n-entries, h.store.AccessRevision(), revision)
+	}
 	for what, try := range map[string]func(code string) (signin.Grant, error){
 		"a wrong verifier": func(code string) (signin.Grant, error) {
 			return h.Redeem(t.Context(), h.visit, h.app, code, "http://localhost:1", strings.Repeat("w", 43))
@@ -555,7 +565,22 @@ func TestWhoLeavesIsSignedInNowhere(t *testing.T) {
 		"the password is changed elsewhere": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
 			elsewhere := h.in(t)
 			h.wait(time.Second)
-			return h.ChangePassword(t.Context(), h.visit, elsewhere, h.attempt(password), "another four words altogether")
+			p, err := h.Password(t.Context(), h.attempt(password))
+			if err != nil {
+				return err
+			}
+			return h.ChangePassword(t.Context(), h.visit, elsewhere, p, "another four words altogether")
+		},
+		"the person ends the browser's sign-in that came after": func(t *testing.T, h *hall, s signin.Signed, _ signin.Grant) error {
+			p, err := h.Password(t.Context(), h.attempt(password))
+			if err != nil {
+				return err
+			}
+			again, _, err := h.Begin(t.Context(), h.visit, p, s.Session.ID)
+			if err != nil {
+				return err
+			}
+			return h.SignOutOf(t.Context(), h.visit, again, again.Session.ID)
 		},
 		"the application gives it back": func(t *testing.T, h *hall, _ signin.Signed, g signin.Grant) error {
 			return h.Revoke(t.Context(), h.visit, h.app, g.Refresh.Reveal())
