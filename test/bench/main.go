@@ -5,7 +5,8 @@
 // processes, and asks for packages through the public API, on an ordinary host
 // and beside a crowd of processes and sockets. Figures are medians. It must run
 // as root to see what an agent sees; ROUNDS and CROWD set its size. With the
-// argument "lists" it measures only lists of machines and actions; FULL=1 does so
+// argument "lists", "collects" or "signins" it measures that alone. Of lists of
+// machines and actions FULL=1 does so
 // among as many as are promised, which takes 40 GB of disk and half an hour.
 package main
 
@@ -35,6 +36,8 @@ func main() {
 			what = onlyLists
 		case "collects":
 			what = onlyCollects
+		case "signins":
+			what = onlySignins
 		}
 	}
 	if err := what(ctx); err != nil {
@@ -89,6 +92,9 @@ func run(ctx context.Context) error {
 	if err := collects(ctx, &t, programs, dir); err != nil {
 		return err
 	}
+	if err := signins(ctx, &t, programs, dir); err != nil {
+		return err
+	}
 	rounds := number("ROUNDS", 30)
 	fmt.Fprintf(os.Stderr, "%d collections on this host\n", rounds)
 	if err := b.collections(ctx, &t, "", rounds); err != nil {
@@ -135,7 +141,12 @@ func onlyLists(ctx context.Context) error {
 }
 
 // onlyCollects measures nothing but collect calls.
-func onlyCollects(ctx context.Context) error {
+func onlyCollects(ctx context.Context) error { return alone(ctx, collects) }
+
+func onlySignins(ctx context.Context) error { return alone(ctx, signins) }
+
+// alone measures one thing that takes the programs.
+func alone(ctx context.Context, what func(context.Context, *table, installation.Programs, string) error) error {
 	dir, err := os.MkdirTemp("", "swab-bench-")
 	if err != nil {
 		return err
@@ -147,7 +158,7 @@ func onlyCollects(ctx context.Context) error {
 	}
 	var t table
 	t.facts()
-	if err := collects(ctx, &t, programs, dir); err != nil {
+	if err := what(ctx, &t, programs, dir); err != nil {
 		return err
 	}
 	t.print(os.Stdout, "make bench")
