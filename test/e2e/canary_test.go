@@ -79,6 +79,14 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 			t.Fatalf("%s is %q, which is no secret", what, value)
 		}
 	}
+	user, err := c.CreateUser(t.Context(), client.UserRequest{Principal: "canary@contoso.example"})
+	must(t, err)
+	reset, err := c.ResetPassword(t.Context(), user.ID, "")
+	must(t, err)
+	const chosen = "an Otter in the 3rd canoe"
+	_, err = c.ResetPassword(t.Context(), user.ID, chosen)
+	must(t, err)
+	known["a user's first password"], known["a user's second password"], known["a user's chosen password"] = user.InitialPassword, reset.InitialPassword, chosen
 	a := succeed(t, c, device)
 	access := signIn(t, cred)
 	known["access token"] = access
@@ -99,6 +107,7 @@ func TestNoSecretIsSaidTwice(t *testing.T) {
 	}
 	for _, path := range []string{
 		"machines", "machines/" + device, "machineactions", "machineactions/" + a.ID, "swab/v1/audit", "swab/v1/audit/entries?top=1000", "swab/v1/audit/entries/0", "admin/v1/apps", "admin/v1/apps/" + app.ID, "admin/v1/enrollments",
+		"admin/v1/users", "admin/v1/users/" + user.ID, "admin/v1/users/canary@contoso.example/sessions", "admin/v1/users?$select=password", "admin/v1/users?password=x", "admin/v1/userGroups", "admin/v1/issuers",
 		"admin/v1/tenants", "admin/v1/apps?$filter=hash+eq+'x'", "admin/v1/apps?$select=secrets", "admin/v1/enrollments?$orderby=hash",
 		"machines?$filter=keys+eq+'x'", "machines?$select=keys", "machines?$orderby=statements", "machineactions?$select=opening",
 	} {
@@ -175,6 +184,7 @@ func keptSecrets(t *testing.T, in *installation.Installation) secrets {
 	for what, query := range map[string]string{
 		"hash of a client secret":     "SELECT hash FROM app_secrets",
 		"hash of an enrolment token":  "SELECT hash FROM enrollments",
+		"hash of a user's password":   "SELECT password FROM user_credentials",
 		"sealed half of a server key": "SELECT sealed FROM server_keys WHERE sealed IS NOT NULL",
 	} {
 		rows, err := db.QueryContext(t.Context(), query)
