@@ -29,7 +29,7 @@ type UserRequest struct {
 	Name          string   `json:"name,omitempty"`
 	Groups        []string `json:"groups,omitempty"`        // ids of user groups
 	Administrator bool     `json:"administrator,omitempty"` // into a user group of the built-in role, which is made if there is none
-	Password      string   `json:"password,omitempty"`      // "": the server makes one, which has to be changed at the first sign-in
+	Password      string   `json:"password,omitempty"`      // "": the server makes one; either has to be changed at the first sign-in
 }
 
 // NewUser is a user with the password that was made. It is in no other answer.
@@ -132,8 +132,8 @@ func (c *Client) EnableUser(ctx context.Context, name string) (User, error) {
 	return out, err
 }
 
-// ResetPassword gives a user another password and ends their sessions. Where it
-// is "" the server makes one, which has to be changed at the next sign-in.
+// ResetPassword gives a user another password, which they have to change at the
+// next sign-in, and ends their sessions. Where it is "" the server makes one.
 func (c *Client) ResetPassword(ctx context.Context, name, password string) (NewUser, error) {
 	var out NewUser
 	in := struct {

@@ -18,12 +18,12 @@ import (
 
 // devices is where devices are kept, as far as administrators see and change them.
 type devices interface {
-	// Device returns a device, DevicePage those after an id in the order of their
-	// ids, of one name or of all, at most so many. Twins are the ids of those
-	// others that have the name of each and are not revoked.
+	// Device returns a device, DevicePage those within reach after an id in the
+	// order of their ids, of one name or of all, at most so many. Twins are the ids
+	// of those others within reach that have the name of each and are not revoked.
 	Device(ctx context.Context, tenant string, id device.ID) (device.Device, error)
-	DevicePage(ctx context.Context, tenant, name string, after device.ID, most int) ([]device.Device, error)
-	Twins(ctx context.Context, tenant string, devices []device.Device, most int) (map[device.ID][]device.ID, error)
+	DevicePage(ctx context.Context, tenant string, reach device.Reach, name string, after device.ID, most int) ([]device.Device, error)
+	Twins(ctx context.Context, tenant string, reach device.Reach, devices []device.Device, most int) (map[device.ID][]device.ID, error)
 
 	// AdministerDevice applies change to a device in one transaction and records
 	// its entry; one without an act changes nothing. An error of change comes back
@@ -37,7 +37,7 @@ type devices interface {
 // Device is a device as those who administer it see it.
 type Device struct {
 	device.Device
-	Twins []device.ID // other devices of its name that are not revoked, the newest first; at most MaxTwins
+	Twins []device.ID // others within the caller's reach that have its name and are not revoked, the newest first; at most MaxTwins
 }
 
 // DeviceQuery selects devices, in the order of their ids.
@@ -54,11 +54,11 @@ const (
 	DefaultDevices = 100
 )
 
-// DevicePage is a part of a list of devices. Devices out of the caller's reach
-// are left out of it, so that it may have fewer than were asked for.
+// DevicePage is a part of a list of devices. Nothing in it tells of devices out of
+// the caller's reach.
 type DevicePage struct {
 	Devices []Device
-	Next    device.ID // after which the list goes on; "" at its end
+	Next    device.ID // the last one of Devices, after which the list goes on; "" at its end
 }
 
 // Devices returns the devices within the caller's reach that a query selects,
@@ -77,16 +77,16 @@ func (r *Register) Devices(ctx context.Context, who auth.Caller, read func() (De
 	if q.Top == 0 {
 		q.Top = DefaultDevices
 	}
-	found, err := r.Records.DevicePage(ctx, who.Tenant, strings.ToLower(q.Name), q.After, q.Top)
+	found, err := r.Records.DevicePage(ctx, who.Tenant, who.Reach(), strings.ToLower(q.Name), q.After, q.Top+1)
 	if err != nil {
 		return DevicePage{}, err
 	}
-	page := DevicePage{Devices: []Device{}}
-	if len(found) == q.Top {
-		page.Next = found[len(found)-1].ID
+	var page DevicePage
+	if len(found) > q.Top {
+		found = found[:q.Top]
+		page.Next = found[q.Top-1].ID
 	}
-	found = slices.DeleteFunc(found, func(d device.Device) bool { return !who.Sees(d) })
-	page.Devices, err = r.seen(ctx, who.Tenant, found...)
+	page.Devices, err = r.seen(ctx, who, found...)
 	return page, err
 }
 
@@ -99,7 +99,7 @@ func (r *Register) Device(ctx context.Context, who auth.Caller, id string) (Devi
 	if err != nil {
 		return Device{}, r.refuse(ctx, who, audit.ActReadDevice, id, err)
 	}
-	return r.one(ctx, d)
+	return r.one(ctx, who, d)
 }
 
 // reached is a device within the caller's reach.
@@ -118,8 +118,8 @@ func (r *Register) reached(ctx context.Context, who auth.Caller, id string) (dev
 }
 
 // seen are devices with their twins.
-func (r *Register) seen(ctx context.Context, tenant string, found ...device.Device) ([]Device, error) {
-	twins, err := r.Records.Twins(ctx, tenant, found, MaxTwins)
+func (r *Register) seen(ctx context.Context, who auth.Caller, found ...device.Device) ([]Device, error) {
+	twins, err := r.Records.Twins(ctx, who.Tenant, who.Reach(), found, MaxTwins)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +130,8 @@ func (r *Register) seen(ctx context.Context, tenant string, found ...device.Devi
 	return list, nil
 }
 
-func (r *Register) one(ctx context.Context, d device.Device) (Device, error) {
-	list, err := r.seen(ctx, d.Tenant, d)
+func (r *Register) one(ctx context.Context, who auth.Caller, d device.Device) (Device, error) {
+	list, err := r.seen(ctx, who, d)
 	if err != nil {
 		return Device{}, err
 	}
@@ -178,7 +178,7 @@ func (r *Register) administer(ctx context.Context, who auth.Caller, id string, d
 		do.after(d.ID)
 	}
 	r.Logger.InfoContext(ctx, "device administered", "act", string(do.act), "device", d.ID, "caller", who.ID, "correlation", who.Correlation)
-	return r.one(ctx, d)
+	return r.one(ctx, who, d)
 }
 
 func (r *Register) changeDevice(ctx context.Context, who auth.Caller, id device.ID, do deed) (device.Device, error) {
@@ -189,6 +189,9 @@ func (r *Register) changeDevice(ctx context.Context, who auth.Caller, id device.
 		said, err := do.change(&d)
 		if err != nil || said.Empty() {
 			return d, audit.Entry{}, err
+		}
+		if !who.Sees(d) {
+			return d, audit.Entry{}, fault.DisallowedOperation.Errorf(nil, "By this name machine %s would be in a device group that you do not reach", id)
 		}
 		return d, audit.NewEntry(r.Now(), audit.Leaf{
 			Act: do.act, Object: string(id), Device: string(id), Result: audit.Done,

@@ -28,7 +28,7 @@ type userCreate struct {
 
 // password is how a command is given one.
 type password struct {
-	PasswordStdin bool `name:"password-stdin" help:"Read the password from standard input, one line. Default: one is made, and shown here alone; the user sets another at the next sign-in."`
+	PasswordStdin bool `name:"password-stdin" help:"Read the password from standard input, one line. Default: one is made, and shown here alone. The user sets another at the next sign-in."`
 }
 
 // secret returns the password; "" where one shall be made.

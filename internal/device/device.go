@@ -134,7 +134,7 @@ type Device struct {
 	External   string // the address the server saw it from last
 	Revoked    bool   // shut out for good
 	Retired    bool   // expected to be gone, until it is restored
-	Twin       bool   // another device that is not revoked has its name; told where devices are found by name alone
+	Twin       bool   // another device that the caller sees and that is not revoked has its name; told where one device is asked for
 	Group      *Group // the device group that it is in, by the rules as they were when it was looked up; nil: nobody looked
 }
 

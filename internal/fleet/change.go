@@ -42,8 +42,8 @@ var (
 
 // Update changes what is said of the device that a name means. The right that it
 // takes is auth.TagMachine or auth.UpdateMachine, as the contract has it of what
-// is changed. read gives the change: it is asked for last, when the caller may
-// and the device is known.
+// is changed; more is asked for where the change turns out to need it. read gives
+// the change: it is asked for last, when the caller may and the device is known.
 func (f *Fleet) Update(ctx context.Context, who auth.Caller, name string, right auth.Right, read func() (Change, error)) (device.Device, error) {
 	changed, err := f.update(ctx, who, audit.Clip(name), right, func() ([]device.ID, Change, error) {
 		dev, err := f.Find(ctx, who, name)
@@ -91,6 +91,9 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, righ
 	var changed []device.Device
 	ids, c, err := read()
 	if err == nil {
+		err = c.allowed(who)
+	}
+	if err == nil {
 		err = c.check()
 	}
 	if err == nil {
@@ -98,7 +101,11 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, righ
 			if !who.Sees(d) {
 				return d, audit.Entry{}, absent(string(d.ID))
 			}
-			return f.apply(who, d, c)
+			changed, e, err := f.apply(who, d, c)
+			if err == nil && !who.Sees(changed) {
+				return d, audit.Entry{}, fault.DisallowedOperation.Errorf(nil, "By these tags machine %s would be in a device group that you do not reach", d.ID)
+			}
+			return changed, e, err
 		})
 	}
 	if err != nil {
@@ -106,6 +113,20 @@ func (f *Fleet) update(ctx context.Context, who auth.Caller, object string, righ
 	}
 	f.Logger.InfoContext(ctx, "machines changed", "count", len(changed), "caller", who.ID, "correlation", who.Correlation)
 	return f.grouped(ctx, who, changed)
+}
+
+// allowed asks for the rights that follow from what is changed: tags decide who
+// reaches a device, and by an Entra id it is found in place of another.
+func (c Change) allowed(who auth.Caller) error {
+	if c.Tags != nil || c.Add != "" || c.Remove != "" {
+		if err := who.Need(auth.TagMachine); err != nil {
+			return err
+		}
+	}
+	if c.AADDevice != nil && who.Kind == auth.User {
+		return who.Need(auth.AdministerAccess)
+	}
+	return nil
 }
 
 // apply is d as the change wants it, with the entry that says so: what was said

@@ -29,6 +29,10 @@ type Records interface {
 	// host name is name.
 	FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error)
 
+	// Twins returns for each of some devices the ids of others within reach that
+	// have its name and are not revoked, at most so many.
+	Twins(ctx context.Context, tenant string, reach device.Reach, devices []device.Device, most int) (map[device.ID][]device.ID, error)
+
 	// Devices returns the tenant's devices within reach that q selects, the newest
 	// first where it does not say another order.
 	Devices(ctx context.Context, tenant string, reach device.Reach, q odata.Query) (odata.Page[device.Device], error)
@@ -74,7 +78,7 @@ const (
 func (f *Fleet) guard() auth.Guard { return auth.Guard{Records: f.Records, Now: f.Now} }
 
 // Get returns the device that a name means: its id, its Entra id, its full name
-// or its host name.
+// or its host name. It is told whether the device has a twin that the caller sees.
 func (f *Fleet) Get(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
 	if err := f.guard().Permit(ctx, who, audit.ActReadDevice, audit.Clip(name), auth.ReadMachines); err != nil {
 		return device.Device{}, err
@@ -87,6 +91,11 @@ func (f *Fleet) Get(ctx context.Context, who auth.Caller, name string) (device.D
 	if err != nil {
 		return device.Device{}, err
 	}
+	twins, err := f.Records.Twins(ctx, who.Tenant, who.Reach(), grouped, 1)
+	if err != nil {
+		return device.Device{}, err
+	}
+	grouped[0].Twin = len(twins[found.ID]) > 0
 	return grouped[0], nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -16,55 +15,108 @@ import (
 	"swab/internal/fault"
 )
 
-// DevicePage returns a tenant's devices in the order of their ids, those after
-// the one given, at most so many (0: MaxDevices); where a name is given, those
-// that are called so, in full or by their first label.
-func (s *Store) DevicePage(ctx context.Context, tenant, name string, after device.ID, most int) ([]device.Device, error) {
+// DevicePage returns a tenant's devices within reach in the order of their ids,
+// those after the one given, at most so many (0: MaxDevices); where a name is
+// given, those that are called so, in full or by their first label.
+func (s *Store) DevicePage(ctx context.Context, tenant string, reach device.Reach, name string, after device.ID, most int) ([]device.Device, error) {
 	return read(ctx, s, "devices of "+tenant, func(ctx context.Context, c *conn) ([]device.Device, error) {
-		if name == "" {
-			return all(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
-				tenant, after, limit(most, MaxDevices))
-		}
-		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices WHERE tenant = ? AND id > ? AND id IN (
+		most := limit(most, MaxDevices)
+		q := new(query).add("SELECT "+deviceColumns+" FROM devices WHERE tenant = ?", tenant)
+		if name != "" {
+			q.add(` AND id IN (
 				SELECT id FROM devices WHERE tenant = ? AND name = ?
-				UNION ALL SELECT id FROM devices WHERE tenant = ? AND host_name = ?)
-			ORDER BY id LIMIT ?`,
-			tenant, after, tenant, name, tenant, name, limit(most, MaxDevices))
+				UNION ALL SELECT id FROM devices WHERE tenant = ? AND host_name = ?)`, tenant, name, tenant, name)
+		}
+		now, reach, err := s.reaching(ctx, c, tenant, reach)
+		if err != nil {
+			return nil, err
+		}
+		if !reach.All && now.settled {
+			q.add(" AND ")
+			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
+			reach = device.Everywhere
+		}
+		kept := []device.Device{}
+		for {
+			part := new(query).add(q.String(), q.args...).add(" AND id > ? ORDER BY id LIMIT ?", after, most)
+			rows, err := c.once(ctx, part.String(), part.args)
+			if err != nil {
+				return nil, err
+			}
+			found, err := collect(rows, scanDevice)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range found {
+				if reach.All || reach.Has(now.groups.Of(d).ID) {
+					kept = append(kept, d)
+				}
+				after = d.ID
+			}
+			if len(found) < most || len(kept) >= most {
+				return kept[:min(len(kept), most)], nil
+			}
+		}
 	})
+}
+
+// reaching is a reach by the groups as they are now, and how devices stand in
+// them. Of a reach that never changes nothing is looked up.
+func (s *Store) reaching(ctx context.Context, c *conn, tenant string, reach device.Reach) (standing, device.Reach, error) {
+	if reach.All && reach.By == nil {
+		return standing{}, reach, nil
+	}
+	now, err := standingOf(ctx, c, &s.groups, tenant, "")
+	if err != nil {
+		return now, reach, err
+	}
+	return now, reach.In(now.groups), nil
 }
 
 // maxNamesakes is how many devices of one name are looked at for twins.
 const maxNamesakes = 100
 
-// hasTwin says of a row of devices whether another one that is not revoked has
-// its name.
-var hasTwin = fmt.Sprintf(`(name <> '' AND EXISTS (SELECT 1 FROM
-	(SELECT n.id, n.revoked FROM devices n WHERE n.tenant = devices.tenant AND n.name = devices.name ORDER BY n.first_seen DESC, n.id DESC LIMIT %d) page
-	WHERE NOT page.revoked AND page.id <> devices.id))`, maxNamesakes)
-
-// Twins returns for each of a tenant's devices the others that have its name and
-// are not revoked, the one enrolled last first, at most so many. Of a name that
-// more than a hundred devices have, the newest hundred are looked at. A device
-// that has none is not in the answer, nor is one without a name.
-func (s *Store) Twins(ctx context.Context, tenant string, devices []device.Device, most int) (map[device.ID][]device.ID, error) {
+// Twins returns for each of a tenant's devices the others within reach that have
+// its name and are not revoked, the one enrolled last first, at most so many. Of a
+// name that more than a hundred devices have, the newest hundred are looked at. A
+// device that has none is not in the answer, nor is one without a name.
+func (s *Store) Twins(ctx context.Context, tenant string, reach device.Reach, devices []device.Device, most int) (map[device.ID][]device.ID, error) {
 	return read(ctx, s, "devices of one name", func(ctx context.Context, c *conn) (map[device.ID][]device.ID, error) {
-		twins := map[device.ID][]device.ID{}
+		now, reach, err := s.reaching(ctx, c, tenant, reach)
+		if err != nil {
+			return nil, err
+		}
+		named, twins := map[string][]device.Device{}, map[device.ID][]device.ID{}
 		for _, d := range devices {
 			if d.Facts.Name == "" {
 				continue
 			}
-			ids, err := all(ctx, c, value[device.ID], `SELECT id FROM
-				(SELECT id, first_seen, revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?) page
-				WHERE NOT revoked AND id <> ? ORDER BY first_seen DESC, id DESC LIMIT ?`, tenant, d.Facts.Name, maxNamesakes, d.ID, most)
-			if err != nil {
-				return nil, err
+			all, known := named[d.Facts.Name]
+			if !known {
+				if all, err = namesakes(ctx, c, tenant, d.Facts.Name); err != nil {
+					return nil, err
+				}
+				named[d.Facts.Name] = all
 			}
-			if len(ids) > 0 {
-				twins[d.ID] = ids
+			for _, other := range all {
+				if other.ID != d.ID && !other.Revoked && len(twins[d.ID]) < most && (reach.All || reach.Has(now.groups.Of(other).ID)) {
+					twins[d.ID] = append(twins[d.ID], other.ID)
+				}
 			}
 		}
 		return twins, nil
 	})
+}
+
+// namesakes are the devices of one name, the one enrolled last first, at most
+// maxNamesakes, with what the rules look at in them, and whether they are revoked.
+func namesakes(ctx context.Context, c *conn, tenant, name string) ([]device.Device, error) {
+	return all(ctx, c, func(r row) (device.Device, error) {
+		var revoked bool
+		d, err := scanTraits(r, &revoked)
+		d.Revoked = revoked
+		return d, err
+	}, "SELECT "+traitColumns+", revoked FROM devices WHERE tenant = ? AND name = ? ORDER BY first_seen DESC, id DESC LIMIT ?", tenant, name, maxNamesakes)
 }
 
 // AdministerDevice reads a device, has change make of it what it should become
@@ -101,6 +153,26 @@ func (s *Store) AdministerDevice(ctx context.Context, tenant string, id device.I
 		_, _, err = t.record(ctx, tenant, entry)
 		return was, err
 	})
+}
+
+// entraFree refuses the Entra id of another device that is not revoked, without
+// saying of which: whoever asks may not see it. It is alone with that among the
+// changes of the tenant's devices that ask it.
+func (t *tx) entraFree(ctx context.Context, tenant string, id device.ID, entra string) error {
+	if entra == "" {
+		return nil
+	}
+	if _, err := tenantOf(ctx, t.conn, tenant, t.dialect.lock("tenants")); err != nil {
+		return err
+	}
+	_, err := one(ctx, t.conn, value[device.ID], "SELECT id FROM devices WHERE tenant = ? AND aad_device = ? AND id <> ? AND NOT revoked LIMIT 1", tenant, entra, id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return passed{fault.InvalidInput.Errorf(nil, "The Entra device id %s is another machine's", entra)}
 }
 
 // lockedDevice reads a device that the transaction is about to change.

@@ -17,24 +17,13 @@ const (
 	reported_name, key_asked, key_since, cloned, retired`
 )
 
-func scanDevice(r row) (device.Device, error) { return scanWith(r) }
-
-// scanFound scans a device and whether it has a twin.
-func scanFound(r row) (device.Device, error) {
-	var twin bool
-	d, err := scanWith(r, &twin)
-	d.Twin = twin
-	return d, err
-}
-
-// scanWith scans a device and what was selected with it.
-func scanWith(r row, more ...any) (d device.Device, err error) {
+func scanDevice(r row) (d device.Device, err error) {
 	f := &d.Facts
-	err = r.Scan(append([]any{
+	err = r.Scan(
 		&d.Tenant, &d.ID, fromText{&d.Keys}, fromText{&d.Statements}, &f.Name, &f.System, &f.Platform, &f.Version, &f.Build, &f.Arch, &f.BootID,
 		&f.AgentVersion, &f.AgentSHA256, fromText{&f.Addresses}, &f.LastAddress, &d.External, &d.Catalog, fromText{&d.Tags}, &d.Value, &d.Risk, &d.Exposure, &d.AADDevice,
 		when{&d.FirstSeen}, when{&d.LastSeen}, &d.Reported, when{&d.KeyAsked}, when{&d.KeySince}, when{&d.Cloned}, &d.Retired, &d.Revoked,
-	}, more...)...)
+	)
 	return d, err
 }
 
@@ -109,13 +98,12 @@ const maxFound = 100
 
 // FindDevices returns the devices of a tenant whose id, Entra id, full name or
 // host name is name, in any case: at most 100, in this order, and within it the one seen
-// last first. device.Resolve says which of them is meant. Of
-// each it is told whether it has a twin.
+// last first. device.Resolve says which of them is meant.
 func (s *Store) FindDevices(ctx context.Context, tenant, name string) ([]device.Device, error) {
 	lower := strings.ToLower(name)
 	return read(ctx, s, "find devices", func(ctx context.Context, c *conn) ([]device.Device, error) {
 		// Each name by its own index: with OR, SQLite reads all devices of the tenant.
-		return all(ctx, c, scanFound, "SELECT "+deviceColumns+", "+hasTwin+` FROM devices WHERE tenant = ? AND id IN (
+		return all(ctx, c, scanDevice, "SELECT "+deviceColumns+` FROM devices WHERE tenant = ? AND id IN (
 				SELECT id FROM devices WHERE tenant = ? AND id = ?
 				UNION ALL SELECT id FROM devices WHERE tenant = ? AND aad_device = ? AND aad_device <> ''
 				UNION ALL SELECT id FROM devices WHERE tenant = ? AND name = ?

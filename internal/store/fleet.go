@@ -115,6 +115,11 @@ func (t *tx) changeDevice(ctx context.Context, tenant string, id device.ID, chan
 	if entry.Leaf.Act == "" {
 		return was, nil
 	}
+	if d.AADDevice != was.AADDevice {
+		if err := t.entraFree(ctx, tenant, id, d.AADDevice); err != nil {
+			return was, err
+		}
+	}
 	_, err = t.exec(ctx, "UPDATE devices SET tags = ?, value = ?, risk = ?, exposure = ?, aad_device = ? WHERE tenant = ? AND id = ?",
 		text(d.Tags), d.Value, d.Risk, d.Exposure, d.AADDevice, tenant, id)
 	if err != nil {

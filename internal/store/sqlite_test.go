@@ -262,8 +262,8 @@ func runAllQueries(t *testing.T, s *store.Store) {
 	for what, err := range map[string]error{
 		"changed action": errOf(s.ChangeAction(ctx, tenant, a.ID, func(a action.Action) (action.Action, []audit.Entry, error) { return a, nil, nil })),
 		"devices":        errors.Join(errOf(s.Devices(ctx, tenant, device.Everywhere, odata.All())), errOf(s.FindDevices(ctx, tenant, "x")), errOf(s.Device(ctx, tenant, d.ID))),
-		"administered devices": errors.Join(errOf(s.DevicePage(ctx, tenant, "", "", 1)), errOf(s.DevicePage(ctx, tenant, "x", "", 1)),
-			errOf(s.Twins(ctx, tenant, []device.Device{d}, 1)), s.Cloned(ctx, tenant, d.ID, start, link(3)),
+		"administered devices": errors.Join(errOf(s.DevicePage(ctx, tenant, device.Everywhere, "", "", 1)), errOf(s.DevicePage(ctx, tenant, device.Everywhere, "x", "", 1)), errOf(s.DevicePage(ctx, tenant, device.Reach{Groups: []int64{0}}, "", "", 1)),
+			errOf(s.Twins(ctx, tenant, device.Everywhere, []device.Device{d}, 1)), s.Cloned(ctx, tenant, d.ID, start, link(3)),
 			errOf(s.AdministerDevice(ctx, tenant, d.ID, func(d device.Device) (device.Device, audit.Entry, error) { d.KeyAsked = start; return d, link(4), nil })),
 			errOf(s.SucceedDeviceKey(ctx, tenant, d.ID, append(d.Keys, d.Keys[0]), [][]byte{{1}}, start, link(5)))),
 		"device by id": errors.Join(errOf(s.DeviceByID(ctx, d.ID)), s.Seen(ctx, tenant, d.ID, d)),

@@ -136,27 +136,17 @@ func twinsAreFound(t *testing.T, s *store.Store) {
 	}
 	all := []device.Device{w.device, first, second, third, nameless[0], nameless[1]}
 	want := map[device.ID][]device.ID{first.ID: {third.ID}, second.ID: {third.ID, first.ID}, third.ID: {first.ID}}
-	got, err := s.Twins(t.Context(), w.tenant, all, 10)
+	got, err := s.Twins(t.Context(), w.tenant, device.Everywhere, all, 10)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Twins: %v (-want +got):\n%s", err, diff)
 	}
-	if got, err := s.Twins(t.Context(), w.tenant, []device.Device{second}, 1); err != nil || len(got[second.ID]) != 1 {
+	if got, err := s.Twins(t.Context(), w.tenant, device.Everywhere, []device.Device{second}, 1); err != nil || len(got[second.ID]) != 1 {
 		t.Errorf("Twins, one at most: %v, %v", got, err)
 	}
-	found, err := s.FindDevices(t.Context(), w.tenant, "web")
-	for _, d := range found {
-		if !d.Twin {
-			t.Errorf("%s has a twin, and is found without one", d.ID)
-		}
-	}
-	if lone, e := s.FindDevices(t.Context(), w.tenant, "host1"); err != nil || e != nil || len(found) != 3 || len(lone) != 1 || lone[0].Twin {
-		t.Errorf("FindDevices finds %d and %+v; %v, %v", len(found), lone, err, e)
-	}
-
 	// All of them, a part at a time, in the order of their ids.
 	ids := []device.ID{}
 	for after := device.ID(""); ; {
-		page, err := s.DevicePage(t.Context(), w.tenant, "", after, 4)
+		page, err := s.DevicePage(t.Context(), w.tenant, device.Everywhere, "", after, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +162,7 @@ func twinsAreFound(t *testing.T, s *store.Store) {
 		t.Errorf("DevicePage: %v", ids)
 	}
 	for name, n := range map[string]int{"web": 3, "web.example.org": 3, "host1": 1, "nosuch": 0} {
-		if page, err := s.DevicePage(t.Context(), w.tenant, name, "", 0); err != nil || len(page) != n {
+		if page, err := s.DevicePage(t.Context(), w.tenant, device.Everywhere, name, "", 0); err != nil || len(page) != n {
 			t.Errorf("DevicePage(%q) has %d, %v; want %d", name, len(page), err, n)
 		}
 	}
