@@ -12,14 +12,18 @@ import (
 	"swab/internal/fault"
 )
 
-// waitersPerTurn is how many may wait for each hash that runs. A hash takes some
-// 20 ms, so who waits does so for less than a second.
-const waitersPerTurn = 32
+// Bounds of who waits for a hash. One takes some 20 ms, so some dozens have their
+// turn in time. More may wait, in vain: who is refused at once comes again at once,
+// and thousands of refusals a second cost more than the hashes do.
+const (
+	maxWaiting = 512
+	patience   = time.Second
+)
 
-// Hasher makes and checks hashes of passwords, a bounded number at once. Who
-// comes when as many wait as may is refused at once, with a [*Busy]. So a flood
-// of guesses takes a bounded part of memory and cores, and leaves the rest to
-// who is signed in already.
+// Hasher makes and checks hashes of passwords, a bounded number at once. Who has
+// no turn within a second, or comes when as many wait as may, is refused with a
+// [*Busy]. So a flood of guesses takes a bounded part of memory and cores, and
+// leaves the rest to who is signed in already.
 type Hasher struct {
 	within chan struct{} // full when as many hash and wait as may
 	turns  chan struct{} // full when as many hash as may
@@ -35,7 +39,7 @@ func NewHasher(parallel int) *Hasher {
 	decoy := hash{cost: today} // its key is zeros: of no password that can be found
 	rand.Read(decoy.salt[:])   // never fails (crypto/rand)
 	return &Hasher{
-		within: make(chan struct{}, parallel*(1+waitersPerTurn)),
+		within: make(chan struct{}, parallel+maxWaiting),
 		turns:  make(chan struct{}, parallel),
 		decoy:  decoy.String(),
 	}
@@ -72,7 +76,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (phc string, err err
 
 // Verify says whether a password is the one that phc was made of and, if it is,
 // whether it should be hashed again because new hashes cost more. It fails with
-// a [*Busy] where too many wait already, with fault.Unavailable where ctx ends
+// a [*Busy] where it has no turn within a second, with fault.Unavailable where ctx ends
 // before its turn, and with an error that is our own where phc is no hash of ours.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, rehash bool, err error) {
 	kept, err := parseHash(phc)
@@ -102,9 +106,13 @@ func (h *Hasher) turn(ctx context.Context, do func()) error {
 	default:
 		return &Busy{Retry: time.Second}
 	}
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
 	select {
 	case h.turns <- struct{}{}:
 		defer func() { <-h.turns }()
+	case <-enough.C:
+		return &Busy{Retry: time.Second}
 	case <-ctx.Done():
 		return fault.Unavailable.Errorf(ctx.Err(), "The password could not be checked in time; ask again later")
 	}

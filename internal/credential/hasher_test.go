@@ -117,7 +117,7 @@ func TestWhoComesWhenTooManyWaitIsRefusedAtOnce(t *testing.T) {
 		release := make(chan struct{})
 		var done sync.WaitGroup
 		var running, ran atomic.Int32
-		for range parallel * (1 + waitersPerTurn) {
+		for range parallel + maxWaiting {
 			done.Go(func() {
 				err := h.turn(t.Context(), func() { running.Add(1); <-release; running.Add(-1); ran.Add(1) })
 				if err != nil {
@@ -139,9 +139,28 @@ func TestWhoComesWhenTooManyWaitIsRefusedAtOnce(t *testing.T) {
 		}
 		close(release)
 		done.Wait()
-		if err := h.turn(t.Context(), func() {}); err != nil || ran.Load() != parallel*(1+waitersPerTurn) {
+		if err := h.turn(t.Context(), func() {}); err != nil || ran.Load() != parallel+maxWaiting {
 			t.Errorf("after them: %v, and %d ran", err, ran.Load())
 		}
+	})
+}
+
+func TestWhoHasNoTurnWithinASecondIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHasher(1)
+		release := make(chan struct{})
+		go func() { _ = h.turn(t.Context(), func() { <-release }) }()
+		synctest.Wait()
+		begun := time.Now()
+		err := h.turn(t.Context(), func() { t.Error("it ran") })
+		if _, busy := errors.AsType[*Busy](err); !busy || time.Since(begun) != time.Second {
+			t.Errorf("after %v: %v, want to be refused after a second", time.Since(begun), err)
+		}
+		if n := len(h.within); n != 1 {
+			t.Errorf("%d are within, want the one that runs", n)
+		}
+		close(release)
+		synctest.Wait()
 	})
 }
 

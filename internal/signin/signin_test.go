@@ -173,11 +173,11 @@ func TestAFloodKeepsNobodyFromTheirUsualBrowser(t *testing.T) {
 	full := make(chan struct{})
 	var once sync.Once
 	var flood sync.WaitGroup
-	for n := range 64 {
+	for n := range 600 { // more than may wait
 		flood.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				a := h.attempt("guess")
-				a.Principal, a.From = fmt.Sprint(n, "-", i), fmt.Sprintf("10.0.%d.%d", n, i%250)
+				a.Principal, a.From = fmt.Sprint(n, "-", i), fmt.Sprintf("10.%d.%d.%d", n/250, n%250, i%250)
 				if _, err := h.Password(ctx, a); err != nil {
 					if _, busy := errors.AsType[*credential.Busy](err); busy {
 						once.Do(func() { close(full) })
