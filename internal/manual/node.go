@@ -76,13 +76,17 @@ func (v node) items() []node {
 }
 
 // follow is where a $ref leads, and the last word of it; any other node is
-// itself, with no word.
+// itself, with no word. A property of a schema has no word either: it is shown
+// where it is used.
 func (d *document) follow(v node) (node, string) {
 	ref, ok := strings.CutPrefix(v.get("$ref").text(), "#/")
 	if !ok {
 		return v, ""
 	}
 	parts := strings.Split(ref, "/")
+	if n := len(parts); n > 1 && parts[n-2] == "properties" {
+		return d.follow(d.root.get(parts...))
+	}
 	return d.root.get(parts...), parts[len(parts)-1]
 }
 

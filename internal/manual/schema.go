@@ -70,7 +70,8 @@ func words(list node) []string {
 
 // typeOf is what a value may be, in words.
 func (d *document) typeOf(s node) template.HTML {
-	if _, name := d.follow(s); name != "" {
+	s, name := d.follow(s)
+	if name != "" {
 		return template.HTML(`<a href="#schema-` + template.HTMLEscapeString(name) + `">` + template.HTMLEscapeString(name) + `</a>`) //nolint:gosec // escaped
 	}
 	join := func(parts []template.HTML, by string) template.HTML {
