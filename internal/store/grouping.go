@@ -28,9 +28,18 @@ import (
 // standing is how a tenant's devices stand in their groups.
 type standing struct {
 	generation int64
-	settled    bool    // every device stands in its group
-	changed    []int64 // ids of the groups that changed since the settled generation
+	settled    bool      // every device stands in its group
+	changed    []changed // groups that changed since the settled generation, in the order of their ids
 	groups     *device.Groups
+}
+
+// changed is a group that changed since the settled generation.
+type changed struct {
+	ID int64 `json:"id"`
+
+	// New: the present generation is the first after the settled one, and the group
+	// came with it. So what stands in the group belongs there.
+	New bool `json:"new,omitempty"`
 }
 
 // compiled are the groups of tenants made ready, each of one generation.
@@ -161,10 +170,12 @@ type ruled struct {
 // rules or ranks are not what they were. Every change of them calls it, after the
 // change.
 func (t *tx) regrouped(ctx context.Context, tenant string) error {
-	var was, now []ruled
-	changed := []int64{}
+	var (
+		was, now []ruled
+		before   []changed
+	)
 	_, err := one(ctx, t.conn, func(r row) (none struct{}, err error) {
-		return none, r.Scan(fromText{&was}, fromText{&changed})
+		return none, r.Scan(fromText{&was}, fromText{&before})
 	}, "SELECT rules, changed FROM groupings WHERE tenant = ?"+t.dialect.lock("groupings"), tenant)
 	if err != nil {
 		return fmt.Errorf("the generation of device groups: %w", err)
@@ -183,12 +194,25 @@ func (t *tx) regrouped(ctx context.Context, tenant string) error {
 	if len(more) == 0 {
 		return nil
 	}
-	changed = append(changed, more...)
-	slices.Sort(changed)
 	t.regrouping = true
 	_, err = t.exec(ctx, "UPDATE groupings SET generation = generation + 1, rules = ?, changed = ? WHERE tenant = ?",
-		text(append([]ruled{}, now...)), text(slices.Compact(changed)), tenant)
+		text(append([]ruled{}, now...)), text(alsoChanged(before, was, more)), tenant)
 	return err
+}
+
+// alsoChanged are the groups that changed since the settled generation where more
+// change, which begins another after the one that has the groups was.
+func alsoChanged(before []changed, was []ruled, more []int64) []changed {
+	list := []changed{}
+	for _, c := range before {
+		list = append(list, changed{ID: c.ID})
+	}
+	for _, id := range more {
+		there := slices.ContainsFunc(was, func(g ruled) bool { return g.ID == id })
+		list = append(list, changed{ID: id, New: len(before) == 0 && !there})
+	}
+	slices.SortFunc(list, func(a, b changed) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(list, func(a, b changed) bool { return a.ID == b.ID })
 }
 
 // differ are the groups that explain where devices belong by two generations of

@@ -75,13 +75,23 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], tena
 		}
 		groups, reach := now.groups.All(), reach.In(now.groups)
 		reached := within(groups, func(g device.Group) bool { return reach.Has(g.ID) })
+		filter := join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached})
 		if now.settled {
-			return l.page(ctx, c, tenant, join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached}), nil, q, s.lists)
+			return l.page(ctx, c, tenant, filter, nil, q, s.lists)
 		}
-		j := judge[T]{groups: now.groups, of: l.groups, keep: func(row T, in device.Group) bool {
+		o := now.outlookOf(filter, l.byDevice)
+		if o.in == nil && !o.nested {
+			return l.page(ctx, c, tenant, o.pred, nil, q, s.lists)
+		}
+		j := judge[T]{outlook: o, groups: now.groups, of: l.groups, keep: func(row T, in device.Group) bool {
 			return reach.Has(in.ID) && odata.Match(q.Filter, func(p *odata.Property) any { return l.property(row, in, p, s.now()) })
 		}}
-		return l.page(ctx, c, tenant, compile(beside(q.Filter, l.ofGroup), l.columns(s.now(), nil)), &j, q, s.lists)
+		page, err := l.page(ctx, c, tenant, o.pred, &j, q, s.lists)
+		if err != nil && ctx.Err() != nil {
+			err = fault.Unavailable.Errorf(err, "Device groups were changed, and devices are being put into them; until that is done, in a minute or a few, this list takes longer than the %v that it may: "+
+				"ask again then, or narrow it down", s.lists.time)
+		}
+		return page, err
 	})
 }
 
@@ -98,7 +108,7 @@ func bounded[T any](ctx context.Context, s *Store, what string, list func(contex
 		bounded, cancel := context.WithTimeout(ctx, s.lists.time)
 		defer cancel()
 		made, err := list(bounded, c)
-		if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		if err != nil && ctx.Err() == nil && bounded.Err() != nil && !errors.Is(err, fault.Unavailable) {
 			err = fault.Unavailable.Errorf(err, "The list could not be made within %v: no index serves what it is filtered, sorted or counted by, or the database is busy; "+
 				"narrow it down, by a date or a machine for example, or ask again later", s.lists.time)
 		}
@@ -119,7 +129,11 @@ func (l *listing[T]) page(ctx context.Context, c *conn, tenant string, p pred, j
 	if q.Top < 0 {
 		most = bounds.page + 1 // one more tells whether there is a next page
 	}
-	plan, err := l.plan(ctx, c, tenant, p, keys, last, most+q.Skip, bounds.gather)
+	want := most + q.Skip
+	if j != nil {
+		want += maxStreams // others may have to take the place of those that are not kept
+	}
+	plan, err := l.plan(ctx, c, tenant, p, keys, last, want, bounds.gather)
 	if err != nil {
 		return page, err
 	}
@@ -146,7 +160,7 @@ func (p plan[T]) page(ctx context.Context, c *conn, tenant string, last []any, m
 			return page, err
 		}
 	}
-	if most == 0 || p.pred == truth(false) {
+	if most == 0 || p.pred == truth(false) || p.streams != nil && len(p.streams) == 0 {
 		return page, nil
 	}
 	sql := p.rows(tenant, last, most, skip)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"swab/internal/action"
@@ -10,12 +9,13 @@ import (
 	"swab/internal/odata"
 )
 
-// judgedAtOnce is how many rows are read at once where each is judged by the
-// rules of the device groups.
-const judgedAtOnce = 1000
+// judgedAtOnce is how many rows are read at once at most where each is judged by
+// the rules of the device groups.
+const judgedAtOnce = 4000
 
 // judge says which rows of a list are kept, where the database can't.
 type judge[T any] struct {
+	outlook
 	groups *device.Groups
 	of     func(ctx context.Context, c *conn, tenant string, g *device.Groups, rows []T) ([]device.Group, error) // the groups that rows are in
 	keep   func(row T, in device.Group) bool
@@ -39,20 +39,23 @@ func (j judge[T]) among(ctx context.Context, c *conn, tenant string, rows []T) (
 // judged is page for a plan whose rows are judged one by one.
 func (p plan[T]) judged(ctx context.Context, c *conn, tenant string, j judge[T], last []any, most, skip int, count bool) (page odata.Page[T], err error) {
 	page = odata.Page[T]{Rows: []T{}, Total: -1}
-	if count {
+	switch {
+	case count && j.nested:
 		page.Total = 0
-		err := p.walk(ctx, c, tenant, j, nil, func(T) bool {
+		err = p.walk(ctx, c, tenant, j, nil, judgedAtOnce, func(T) bool {
 			page.Total++
 			return true
 		})
-		if err != nil {
-			return page, err
-		}
+	case count:
+		page.Total, err = p.tally(ctx, c, tenant, j)
+	}
+	if err != nil {
+		return page, err
 	}
 	if most == 0 {
 		return page, nil
 	}
-	err = p.walk(ctx, c, tenant, j, last, func(one T) bool {
+	err = p.walk(ctx, c, tenant, j, last, most+skip, func(one T) bool {
 		if skip--; skip < 0 {
 			page.Rows = append(page.Rows, one)
 		}
@@ -62,10 +65,11 @@ func (p plan[T]) judged(ctx context.Context, c *conn, tenant string, j judge[T],
 }
 
 // walk hands the rows after last that are kept to take, in their order, until it
-// wants no more.
-func (p plan[T]) walk(ctx context.Context, c *conn, tenant string, j judge[T], last []any, take func(T) bool) error {
-	for more := p.pred != truth(false); more; {
-		sql := p.rows(tenant, last, judgedAtOnce, 0)
+// wants no more, which is after about want of them.
+func (p plan[T]) walk(ctx context.Context, c *conn, tenant string, j judge[T], last []any, want int, take func(T) bool) error {
+	for more, part := p.pred != truth(false), want; more; part *= 4 {
+		part = min(part, judgedAtOnce)
+		sql := p.rows(tenant, last, part, 0)
 		r, err := c.once(ctx, sql.String(), sql.args)
 		if err != nil {
 			return err
@@ -74,7 +78,7 @@ func (p plan[T]) walk(ctx context.Context, c *conn, tenant string, j judge[T], l
 		if err != nil {
 			return err
 		}
-		if more = len(rows) == judgedAtOnce; more {
+		if more = len(rows) == part; more {
 			last = place(rows[len(rows)-1], p.keys)
 		}
 		if rows, err = j.among(ctx, c, tenant, rows); err != nil {
@@ -126,24 +130,4 @@ func groupsOfActions(ctx context.Context, c *conn, tenant string, g *device.Grou
 		in[i] = by[a.Device]
 	}
 	return in, nil
-}
-
-// beside is what can be asked of the database where it does not know the groups:
-// every row that e holds of fulfils it.
-func beside(e odata.Expr, ofGroup func(*odata.Property) bool) odata.Expr {
-	if !odata.Asks(e, ofGroup) {
-		return e
-	}
-	and, ok := e.(*odata.And)
-	if !ok {
-		return nil
-	}
-	rest := slices.DeleteFunc(slices.Clone(and.Terms), func(t odata.Expr) bool { return odata.Asks(t, ofGroup) })
-	switch len(rest) {
-	case 0:
-		return nil
-	case 1:
-		return rest[0]
-	}
-	return &odata.And{Terms: rest}
 }

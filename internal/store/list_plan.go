@@ -135,6 +135,9 @@ func findable(p pred) (parts []pred, ok bool) {
 	case *tagged:
 		_, ok := findable(p.of)
 		return []pred{p}, ok
+	case *owned:
+		_, ok := findable(p.of)
+		return []pred{p}, ok
 	case *grouped:
 		return []pred{p}, true
 	case *junction:
@@ -162,6 +165,13 @@ func (l *listing[T]) find(q *query, tenant string, p pred) {
 	}
 	if g, ok := p.(*grouped); ok {
 		q.add("SELECT id FROM "+l.grouped+" WHERE "+l.grouped+".tenant = ? AND "+l.grouped+".device_group IN ", tenant).set(g.in)
+		return
+	}
+	if o, ok := p.(*owned); ok {
+		parts, _ := findable(o.of)
+		devices := deviceList.hits(tenant, parts)
+		q.add("SELECT "+l.table+".id FROM ("+devices.String()+") found CROSS JOIN "+l.table, devices.args...)
+		q.add(" WHERE "+l.table+".tenant = ? AND "+l.table+"."+deviceOf[l.table]+" = found.id", tenant)
 		return
 	}
 	q.add("SELECT id FROM "+l.table+" WHERE "+l.table+".tenant = ? AND ", tenant)
@@ -192,7 +202,7 @@ func (l *listing[T]) hits(tenant string, parts []pred) *query {
 // pruned is p with what holds of no row taken out.
 func pruned(p pred, none map[pred]bool) pred {
 	switch p := p.(type) {
-	case *leaf, *tagged, *grouped:
+	case *leaf, *tagged, *owned, *grouped:
 		if none[p] {
 			return truth(false)
 		}
@@ -284,20 +294,93 @@ func order[T any](names []string, keys []key[T]) string {
 
 // count is how many rows the filter selects.
 func (p plan[T]) count(ctx context.Context, c *conn, tenant string) (int64, error) {
-	if p.pred == truth(false) {
-		return 0, nil
-	}
-	q := p.with()
-	if g, lone := p.pred.(*grouped); lone {
-		q.add("SELECT count(*) FROM (")
-		p.find(q, tenant, g)
-		q.add(") hits")
-	} else {
-		q.add("SELECT count(*)")
-		p.from(q, tenant, asIs)
+	q, err := p.counting(ctx, c, tenant)
+	if err != nil {
+		return 0, err
 	}
 	n, err := number(ctx, c, q)
 	return int64(n), err
+}
+
+// counting is the query of how many rows the filter selects. Those of some device
+// groups are counted by what has the fewest rows to look at: these groups, a
+// condition, or the other groups, whose rows are taken from those of all.
+func (p plan[T]) counting(ctx context.Context, c *conn, tenant string) (*query, error) {
+	switch g, lone := p.pred.(*grouped); {
+	case p.pred == truth(false):
+		return new(query).add("SELECT 0"), nil
+	case lone:
+		q := new(query).add("SELECT count(*) FROM (")
+		p.find(q, tenant, g)
+		return q.add(") found"), nil
+	}
+	groups, rest := p.reached(p.pred)
+	if groups == nil || p.gather != nil {
+		return p.counted(tenant), nil
+	}
+	for most := 10 * gatherMost; ; most *= 8 {
+		by, n, err := p.fewest(ctx, c, tenant, p.pred, most)
+		if err != nil {
+			return nil, err
+		}
+		if groups.out != nil {
+			others := &grouped{in: groups.out}
+			few, err := p.probe(ctx, c, tenant, others, n/2+1)
+			if err != nil {
+				return nil, err
+			}
+			if few <= n/2 {
+				all, none := p, p
+				all.pred = rest
+				none.pred, none.gather = rest, p.hits(tenant, []pred{others})
+				of, but := all.counted(tenant), none.counted(tenant)
+				return new(query).add("SELECT ("+of.String()+") - ("+but.String()+")", append(of.args, but.args...)...), nil
+			}
+		}
+		if n < most {
+			p.gather = p.hits(tenant, by)
+			if len(by) == 1 && by[0] == pred(groups) {
+				p.pred = rest
+			}
+			return p.counted(tenant), nil
+		}
+	}
+}
+
+func (p plan[T]) counted(tenant string) *query {
+	q := p.with().add("SELECT count(*)")
+	p.from(q, tenant, asIs)
+	return q
+}
+
+// fewest are predicates whose indexes find all rows of p, as few as can be, and how
+// many these are: most if there are more. There are none where no index finds them.
+func (l *listing[T]) fewest(ctx context.Context, c *conn, tenant string, p pred, most int) (by []pred, n int, err error) {
+	j, ok := p.(*junction)
+	if !ok {
+		if by, ok = findable(p); !ok {
+			return nil, most, nil
+		}
+		n, err = l.probe(ctx, c, tenant, p, most)
+		return by, n, err
+	}
+	if !j.or {
+		n = most
+	}
+	for _, term := range j.terms {
+		some, m, err := l.fewest(ctx, c, tenant, term, most)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case j.or && some == nil:
+			return nil, most, nil
+		case j.or:
+			by, n = append(by, some...), min(n+m, most)
+		case m < n || by == nil:
+			by, n = some, m
+		}
+	}
+	return by, n, nil
 }
 
 // number is the answer of a query that has one number.

@@ -32,10 +32,17 @@ func intersected(p pred) pred {
 		case in == nil:
 			in = g
 		default:
-			in = &grouped{slices.DeleteFunc(slices.Clone(in.in), func(id int64) bool {
-				_, both := slices.BinarySearch(g.in, id)
-				return !both
-			})}
+			both := &grouped{}
+			for _, id := range in.in {
+				if _, found := slices.BinarySearch(g.in, id); found {
+					both.in = append(both.in, id)
+				} else {
+					both.out = append(both.out, id)
+				}
+			}
+			both.out = append(both.out, in.out...) // each row is in one of in, or of these
+			slices.Sort(both.out)
+			in = both
 		}
 	}
 	switch {
@@ -81,7 +88,6 @@ func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p pla
 	by := p
 	by.gather, by.streams, by.rest, by.dialect = nil, in, rest, c.dialect
 	if len(in) == 0 { // no row follows
-		by.pred = truth(false)
 		return by, nil
 	}
 	if p.gather != nil { // so few that the index has hardly fewer

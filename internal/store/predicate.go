@@ -9,7 +9,7 @@ import (
 )
 
 // A pred is a condition on the rows of a table: a truth, a *leaf, a *tagged, a
-// *grouped, a *junction or a *negation. It is made of a filter, and made simpler, before it
+// *grouped, an *owned, a *junction or a *negation. It is made of a filter, and made simpler, before it
 // is put into SQL. No column that it speaks of is ever NULL: what is null in a
 // list is the empty text in the table. So it has two truth values, as a filter.
 type pred interface{ pred() }
@@ -31,7 +31,13 @@ type tagged struct{ of pred }
 
 // grouped holds where a device, or that of an action, stands in one of some device
 // groups; in ascending order.
-type grouped struct{ in []int64 }
+type grouped struct {
+	in  []int64
+	out []int64 // all others in which any stands; nil where that is not known
+}
+
+// owned holds of an action where a condition holds of its device.
+type owned struct{ of pred }
 
 type junction struct {
 	or    bool // else and
@@ -44,6 +50,7 @@ func (truth) pred()     {}
 func (*leaf) pred()     {}
 func (*tagged) pred()   {}
 func (*grouped) pred()  {}
+func (*owned) pred()    {}
 func (*junction) pred() {}
 func (*negation) pred() {}
 
@@ -150,10 +157,12 @@ func (c column) atom(e odata.Expr, o odata.Operand) pred {
 
 // within holds where a device is in one of the groups that are meant.
 func within(groups []device.Group, meant func(device.Group) bool) pred {
-	in := []int64{}
+	in, out := []int64{}, []int64{}
 	for _, g := range groups {
 		if meant(g) {
 			in = append(in, g.ID)
+		} else {
+			out = append(out, g.ID)
 		}
 	}
 	switch len(in) {
@@ -163,7 +172,8 @@ func within(groups []device.Group, meant func(device.Group) bool) pred {
 		return truth(true)
 	}
 	slices.Sort(in)
-	return &grouped{in}
+	slices.Sort(out)
+	return &grouped{in, out}
 }
 
 // enum tries a condition on every value that there is.

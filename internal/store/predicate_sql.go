@@ -38,6 +38,10 @@ func (q *query) where(p pred, table, tenant string, plain func(*leaf) bool) {
 	case *grouped:
 		q.add("(SELECT grouped_devices.device_group FROM grouped_devices WHERE grouped_devices.tenant = ? AND grouped_devices.id = "+
 			table+"."+deviceOf[table]+") IN ", tenant).set(p.in)
+	case *owned:
+		q.add("(SELECT count(*) FROM devices WHERE devices.tenant = ? AND devices.id = "+table+"."+deviceOf[table]+" AND ", tenant)
+		q.where(p.of, "devices", tenant, unserved)
+		q.add(") > 0")
 	case *negation:
 		q.add("NOT (")
 		q.where(p.of, table, tenant, plain)

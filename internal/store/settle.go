@@ -97,9 +97,12 @@ func (g generation) strays(ctx context.Context, move func([]device.ID) (bool, er
 		_, err := g.walk(ctx, truth(true), move)
 		return err
 	}
-	for _, id := range g.now.changed {
-		still, err := g.standingIn(ctx, id, move)
-		if group, there := g.now.groups.Get(id); there && still && err == nil {
+	for _, c := range g.now.changed {
+		still, err := true, error(nil)
+		if !c.New {
+			still, err = g.standingIn(ctx, c.ID, move)
+		}
+		if group, there := g.now.groups.Get(c.ID); there && still && err == nil {
 			still, err = g.matching(ctx, group.Rule, move)
 		}
 		if err != nil || !still {

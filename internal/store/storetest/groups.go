@@ -83,18 +83,65 @@ func reaches(r *rand.Rand, groups *device.Groups) []device.Reach {
 	return list
 }
 
+// changedGroups are groups after a small change of them: one that comes, goes, has
+// another rule or another rank.
+func changedGroups(r *rand.Rand, groups []device.Group) []device.Group {
+	groups = slices.Clone(groups)
+	at, other := r.IntN(len(groups)), someGroups(r)[0]
+	switch r.IntN(4) {
+	case 0:
+		other.ID = groups[at].ID + 1 + r.Int64N(1<<40)
+		other.Name = fmt.Sprint("new ", other.ID)
+		groups = slices.Insert(groups, at, other)
+	case 1:
+		if len(groups) > 1 {
+			groups = slices.Delete(groups, at, at+1)
+		}
+	case 2:
+		groups[at].Rule = other.Rule
+	case 3:
+		groups[0], groups[at] = groups[at], groups[0]
+	}
+	for i := range groups {
+		groups[i].Rank = i + 1
+	}
+	return groups
+}
+
 // listsWithinReach holds the answers of those who see a part of the devices
 // against those devices' groups, by the rules as they are, wherever they stand.
 func listsWithinReach(t *testing.T, s *store.Store, g Grouping, settled bool) {
 	r := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
 	tenant, devices, actions := crowd(t, s, r)
-	for range 3 {
-		made := someGroups(r)
+	made := someGroups(r)
+	rounds := 3
+	if !settled {
+		rounds = 8
+	}
+	for round := range rounds {
+		if settled || round%4 == 0 {
+			made = someGroups(r)
+		} else {
+			made = changedGroups(r, made)
+		}
+		if !settled && r.IntN(2) == 0 { // else more than one change is not settled
+			settle(t, s)
+		}
 		if err := g.Set(t.Context(), s, tenant, made); err != nil {
 			t.Fatal(err)
 		}
 		if settled {
 			settle(t, s)
+		} else if r.IntN(3) > 0 {
+			var some []device.ID
+			for _, d := range devices {
+				if r.IntN(3) == 0 {
+					some = append(some, d.ID)
+				}
+			}
+			if err := g.Bring(t.Context(), s, tenant, some); err != nil {
+				t.Fatal(err)
+			}
 		}
 		groups, by := device.NewGroups(made), map[device.ID]device.Group{}
 		for i, d := range devices {
