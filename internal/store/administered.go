@@ -36,10 +36,14 @@ func (s *Store) DevicePage(ctx context.Context, tenant string, reach device.Reac
 			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
 			reach = device.Everywhere
 		}
+		part := most
+		if !reach.All {
+			part = max(most, judgedAtOnce)
+		}
 		kept := []device.Device{}
 		for {
-			part := new(query).add(q.String(), q.args...).add(" AND id > ? ORDER BY id LIMIT ?", after, most)
-			rows, err := c.once(ctx, part.String(), part.args)
+			q := new(query).add(q.String(), q.args...).add(" AND id > ? ORDER BY id LIMIT ?", after, part)
+			rows, err := c.once(ctx, q.String(), q.args)
 			if err != nil {
 				return nil, err
 			}
@@ -53,7 +57,7 @@ func (s *Store) DevicePage(ctx context.Context, tenant string, reach device.Reac
 				}
 				after = d.ID
 			}
-			if len(found) < most || len(kept) >= most {
+			if len(found) < part || len(kept) >= most {
 				return kept[:min(len(kept), most)], nil
 			}
 		}

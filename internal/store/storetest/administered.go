@@ -114,6 +114,41 @@ func administeredDevicesAreKept(t *testing.T, s *store.Store) {
 	checkLog(t, s, w.tenant, 4)
 }
 
+// entraIDIsOneDevices: of devices that are given one Entra id at the same time one
+// has it.
+func entraIDIsOneDevices(t *testing.T, s *store.Store) {
+	w := newWorld(t, s)
+	ids := []device.ID{w.device.ID}
+	for n := range 3 {
+		ids = append(ids, enrol(t, s, "token", n+2).ID)
+	}
+	for round := range 5 {
+		entra := fmt.Sprintf("5b7d9f11-2233-4455-8667-8899aabbcc%02d", round)
+		errs := make([]error, len(ids))
+		var all sync.WaitGroup
+		for i, id := range ids {
+			all.Go(func() {
+				_, errs[i] = s.ChangeDevices(t.Context(), w.tenant, []device.ID{id}, func(d device.Device) (device.Device, audit.Entry, error) {
+					d.AADDevice = entra
+					return d, entry(audit.ActUpdateDevice, string(d.ID), d.ID), nil
+				})
+			})
+		}
+		all.Wait()
+		taken := 0
+		for _, err := range errs {
+			if err == nil {
+				taken++
+				continue
+			}
+			wantFault(t, "an Entra id that another has", err, fault.InvalidInput, "")
+		}
+		if found, err := s.FindDevices(t.Context(), w.tenant, entra); err != nil || len(found) != 1 || taken != 1 {
+			t.Errorf("%d devices were given one Entra id, %d have it, %v", taken, len(found), err)
+		}
+	}
+}
+
 func twinsAreFound(t *testing.T, s *store.Store) {
 	w := newWorld(t, s)
 	other := newTenant(t, s, 2)

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"DeviceFactsAreKept", deviceFacts},
 		{"AdministeredDevicesAreKept", administeredDevicesAreKept},
 		{"TwinsAreFound", twinsAreFound},
+		{"EntraIDIsOneDevices", entraIDIsOneDevices},
 		{"DeviceKeysFollowOneAnother", deviceKeysFollow},
 		{"AddressesAreRemembered", addressesAreRemembered},
 		{"SignsOfLifeAreKept", signsOfLife},
