@@ -121,42 +121,65 @@ func (t *tx) regroup(ctx context.Context, d device.Device) error {
 	if from == to {
 		return nil
 	}
-	return t.move(ctx, d.Tenant, []move{{d.ID, from, to}})
+	return t.move(ctx, d.Tenant, []move{{d.ID, to}})
 }
 
 // move is a device that goes from one group into another.
 type move struct {
-	device   device.ID
-	from, to int64
+	device device.ID
+	to     int64
 }
 
-// maxMoved bounds the devices that one statement moves.
+// maxMoved bounds the devices that one statement moves; a power of 16.
 const maxMoved = 256
 
-// move has devices, one at least and at most maxMoved, stand in other groups, and
-// their actions with them.
+// move has devices stand in other groups, and their actions with them.
 func (t *tx) move(ctx context.Context, tenant string, moves []move) error {
-	// One, or maxMoved, among which the last one stands as often as it takes: so
-	// there are two statements of each kind.
-	rows := "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
-	args := []any{moves[0].device, moves[0].from, moves[0].to}
-	if len(moves) > 1 {
-		rows += strings.Repeat(", (?, ?, ?)", maxMoved-1)
-		for i := 1; i < maxMoved; i++ {
-			m := moves[min(i, len(moves)-1)]
-			args = append(args, m.device, m.from, m.to)
+	by := map[int64][]device.ID{}
+	for _, m := range moves {
+		by[m.to] = append(by[m.to], m.device)
+	}
+	for to, ids := range by {
+		for len(ids) > 0 {
+			n := len(ids)
+			switch { // three statements of each kind
+			case n > maxMoved:
+				n = maxMoved
+			case n < fewMoved:
+				n = 1
+			}
+			if err := t.moveTo(ctx, tenant, to, ids[:n]); err != nil {
+				return err
+			}
+			ids = ids[n:]
 		}
 	}
-	moving := "WITH moves (device, source, target) AS (VALUES " + rows + ")"
-	if _, err := t.exec(ctx, moving+`, moved (created, id, source, target) AS MATERIALIZED
-		(SELECT actions.created, actions.id, moves.source, moves.target FROM moves CROSS JOIN actions WHERE actions.tenant = ? AND actions.device = moves.device)
-		UPDATE grouped_actions SET device_group = moved.target FROM moved WHERE grouped_actions.tenant = ? AND grouped_actions.device_group = moved.source
-		AND grouped_actions.created = moved.created AND grouped_actions.id = moved.id`,
-		append(args, tenant, tenant)...); err != nil {
+	return nil
+}
+
+// fewMoved is how many devices are moved by one statement rather than one by one.
+const fewMoved = 4
+
+// moveTo moves devices into one group. The last one is named as often as it takes
+// for one of three lengths. That the actions are looked up one by one, and not
+// joined, keeps SQLite from reading all that there are for a filter of its own.
+func (t *tx) moveTo(ctx context.Context, tenant string, to int64, ids []device.ID) error {
+	n := 1
+	for n < len(ids) {
+		n *= 16
+	}
+	named := make([]any, n)
+	for i := range named {
+		named[i] = ids[min(i, len(ids)-1)]
+	}
+	marks := "(?" + strings.Repeat(", ?", n-1) + ")"
+	if _, err := t.exec(ctx, `UPDATE grouped_actions SET device_group = ? WHERE (tenant, device_group, created, id) IN
+		(SELECT actions.tenant, (SELECT grouped_devices.device_group FROM grouped_devices
+			WHERE grouped_devices.tenant = actions.tenant AND grouped_devices.id = actions.device), actions.created, actions.id
+		FROM actions WHERE actions.tenant = ? AND actions.device IN `+marks+")", append([]any{to, tenant}, named...)...); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, moving+" UPDATE grouped_devices SET device_group = moves.target FROM moves WHERE grouped_devices.tenant = ? AND grouped_devices.id = moves.device",
-		append(args, tenant)...)
+	_, err := t.exec(ctx, "UPDATE grouped_devices SET device_group = ? WHERE tenant = ? AND id IN "+marks, append([]any{to, tenant}, named...)...)
 	return err
 }
 

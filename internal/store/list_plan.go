@@ -95,7 +95,7 @@ func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, k
 		}
 		return made, err
 	}
-	return l.streamed(ctx, c, tenant, made, groups, rest, last, want)
+	return l.streamed(ctx, c, tenant, made, groups, rest, last, want, most)
 }
 
 // served says which leaves an index may serve where a list is walked: those on

@@ -72,8 +72,8 @@ func (l *listing[T]) reached(p pred) (*grouped, pred) {
 }
 
 // streamed is a plan that walks the streams of groups, if they are not too many
-// and no index of a condition has fewer rows where the page begins.
-func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p plan[T], groups *grouped, rest pred, last []any, want int) (plan[T], error) {
+// and no index of a condition has fewer rows: where the page begins, or in all.
+func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p plan[T], groups *grouped, rest pred, last []any, want, most int) (plan[T], error) {
 	in := groups.in
 	if len(in) > maxStreams && rest == truth(true) && want <= maxStreams {
 		// Each row of the page is of a group whose first row is one of the first.
@@ -98,6 +98,27 @@ func (l *listing[T]) streamed(ctx context.Context, c *conn, tenant string, p pla
 		if err != nil || fewer {
 			return p, err
 		}
+		return by, nil
+	}
+	// Of a condition without such an index ten times as many may be gathered:
+	// where few rows fit, the streams would be walked for long.
+	least := 10*most + 1
+	for _, term := range conjunction(rest) {
+		parts, ok := findable(term)
+		if !ok {
+			continue
+		}
+		q := l.hits(tenant, parts)
+		n, err := number(ctx, c, new(query).add("SELECT count(*) FROM (SELECT id FROM ("+q.String()+") found LIMIT ?) hits", append(q.args, 10*most+1)...))
+		if err != nil {
+			return p, err
+		}
+		if n < least {
+			p.gather, least = q, n
+		}
+	}
+	if p.gather != nil {
+		return p, nil
 	}
 	return by, nil
 }

@@ -248,7 +248,7 @@ func (t *tx) bring(ctx context.Context, tenant string, groups *device.Groups, id
 	q = new(query).add("SELECT "+traitColumns+" FROM devices WHERE tenant = ? AND id IN ", tenant).these(ids)
 	if err := each(ctx, t.conn, q, func(r row) (device.Device, error) { return scanTraits(r) }, func(d device.Device) {
 		if to := groups.Of(d).ID; to != from[d.ID] {
-			moves = append(moves, move{d.ID, from[d.ID], to})
+			moves = append(moves, move{d.ID, to})
 		}
 	}); err != nil || len(moves) == 0 {
 		return 0, err

@@ -35,6 +35,32 @@ func lists(ctx context.Context, t *table, dir string) error {
 	if err := queries(t); err != nil {
 		return err
 	}
+	return amid(ctx, dir, func(m many) error {
+		if err := measureLists(ctx, t, m.store, m.name, m.machines); err != nil {
+			return err
+		}
+		return measureGroups(ctx, t, m)
+	})
+}
+
+// groups measures only what device groups cost, where there are as many.
+func groups(ctx context.Context, t *table, dir string) error {
+	return amid(ctx, dir, func(m many) error { return measureGroups(ctx, t, m) })
+}
+
+// many is a store with many machines and ten times as many actions.
+type many struct {
+	name     string
+	store    *store.Store
+	db       *sql.DB // the same, beside the store
+	machines int
+	server   string // folder of its server's files; "": it has none
+
+	series, collect, noBytes string // words of the database
+}
+
+// amid has measure look at each store, filled.
+func amid(ctx context.Context, dir string, measure func(many) error) error {
 	machines := 100_000
 	if os.Getenv("FULL") == "1" {
 		machines *= 10
@@ -45,23 +71,38 @@ func lists(ctx context.Context, t *table, dir string) error {
 	}
 	defer server.Close()
 	file := filepath.Join(dir, "lists.db")
-	for _, one := range []struct{ name, database, driver, source, series, collect string }{
-		{
-			"SQLite", "sqlite:" + file, "sqlite", file,
-			"(WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d - 1) SELECT i FROM n)", "ANALYZE",
-		},
-		{"PostgreSQL", server.URL, "pgx", server.URL, "(SELECT generate_series AS i FROM generate_series(0::bigint, %d - 1))", "VACUUM ANALYZE"},
+	for _, one := range []struct {
+		many
+		database, driver, source string
+	}{
+		{many{
+			name: "SQLite", machines: machines, collect: "ANALYZE", noBytes: "x''",
+			series: "(WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d - 1) SELECT i FROM n)",
+		}, "sqlite:" + file, "sqlite", file},
+		{many{
+			name: "PostgreSQL", machines: machines, collect: "VACUUM ANALYZE", noBytes: "''",
+			series: "(SELECT generate_series AS i FROM generate_series(0::bigint, %d - 1))",
+		}, server.URL, "pgx", server.URL},
 	} {
 		fmt.Fprintf(os.Stderr, "lists of %d machines and %d actions, %s\n", machines, machines*10, one.name)
-		s, err := store.Open(ctx, store.Options{Database: one.database})
-		if err != nil {
+		m := one.many
+		if one.driver == "pgx" {
+			at, err := url.Parse(server.URL)
+			if err != nil {
+				return err
+			}
+			m.server = at.Query().Get("host")
+		}
+		if m.store, err = store.Open(ctx, store.Options{Database: one.database}); err != nil {
 			return err
 		}
-		err = fill(ctx, s, one.driver, one.source, one.series, one.collect, machines)
-		if err == nil {
-			err = measureLists(ctx, t, s, one.name, machines)
+		if m.db, err = sql.Open(one.driver, one.source); err == nil {
+			err = m.fill(ctx)
 		}
-		if err := errors.Join(err, s.Close()); err != nil {
+		if err == nil {
+			err = measure(m)
+		}
+		if err := errors.Join(err, m.db.Close(), m.store.Close()); err != nil {
 			return fmt.Errorf("%s: %w", one.name, err)
 		}
 	}
@@ -71,7 +112,8 @@ func lists(ctx context.Context, t *table, dir string) error {
 const listTenant = "0000000a-0000-7000-8000-000000000001"
 
 // fill makes a tenant with machines and ten times as many actions.
-func fill(ctx context.Context, s *store.Store, driver, source, series, collect string, machines int) error {
+func (m many) fill(ctx context.Context) error {
+	s, series, machines := m.store, m.series, m.machines
 	nothing := func(what string) audit.Entry {
 		return audit.NewEntry(time.Now(), audit.Leaf{Act: audit.ActStart, Object: what, Result: audit.Done}, audit.Hidden{Who: "application/1"})
 	}
@@ -98,11 +140,6 @@ func fill(ctx context.Context, s *store.Store, driver, source, series, collect s
 	if err != nil {
 		return err
 	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	now := time.Now().Unix() * 1e7
 	const deviceID = "'00000000000000000000000000000000' || (10000000 + %s)"
 	statements := []string{
@@ -111,6 +148,7 @@ func fill(ctx context.Context, s *store.Store, driver, source, series, collect s
 			"platform":   "CASE WHEN i % 10000 = 7 THEN 'SLES' WHEN i % 3 = 0 THEN 'Ubuntu' ELSE 'Debian' END",
 			"first_seen": fmt.Sprintf("%d + i * 10000000", now-int64(machines)*1e7), "last_seen": fmt.Sprintf("%d - (i * 7919 %% 10000) * 864000000", now),
 			"risk":         "CASE WHEN i % 1000 = 3 THEN 'High' WHEN i % 20 = 1 THEN 'Low' ELSE '' END",
+			"tags":         "'[\"site-' || (i / 20 % 1000) || '\"' || CASE WHEN i % 100 = 7 THEN ',\"move\"' ELSE '' END || ']'",
 			"last_address": "'10.' || (i % 250) || '.' || (i / 250 % 250) || '.' || (i / 62500)",
 		}),
 		"INSERT INTO device_tags (tenant, tag, device) SELECT tenant, 'Finance', id FROM devices WHERE first_seen % 100000000 < 10000000",
@@ -128,8 +166,8 @@ func fill(ctx context.Context, s *store.Store, driver, source, series, collect s
 			"created":     fmt.Sprintf("%d + i * 10000000", now-int64(machines)*1e8), "updated": fmt.Sprintf("%d + i * 10000000 + (i %% 600) * 10000000", now-int64(machines)*1e8),
 		}))
 	}
-	for _, statement := range append(statements, collect) {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
+	for _, statement := range slices.Concat(statements, siteStatements, []string{m.collect}) {
+		if _, err := m.db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%.200s: %w", statement, err)
 		}
 	}

@@ -5,8 +5,9 @@
 // processes, and asks for packages through the public API, on an ordinary host
 // and beside a crowd of processes and sockets. Figures are medians. It must run
 // as root to see what an agent sees; ROUNDS and CROWD set its size. With the
-// argument "lists", "collects" or "signins" it measures that alone. Of lists of
-// machines and actions FULL=1 does so
+// argument "lists" (which is with device groups), "groups", "collects" or "signins"
+// it measures that alone. Of lists of machines and actions, and of device groups,
+// FULL=1 does so
 // among as many as are promised, which takes 40 GB of disk and half an hour.
 package main
 
@@ -34,6 +35,8 @@ func main() {
 		switch os.Args[1] {
 		case "lists":
 			what = onlyLists
+		case "groups":
+			what = onlyGroups
 		case "collects":
 			what = onlyCollects
 		case "signins":
@@ -137,6 +140,20 @@ func onlyLists(ctx context.Context) error {
 	t.facts()
 	err = lists(ctx, &t, dir)
 	t.print(os.Stdout, "go run ./test/bench lists") // what there is, where the second store was not reached
+	return err
+}
+
+// onlyGroups measures nothing but what device groups cost.
+func onlyGroups(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "swab-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var t table
+	t.facts()
+	err = groups(ctx, &t, dir) // what there is, as for lists
+	t.print(os.Stdout, "go run ./test/bench groups")
 	return err
 }
 

@@ -54,7 +54,7 @@ func someGroups(r *rand.Rand) []device.Group {
 		for range 1 + r.IntN(2) {
 			c := device.Condition{Property: pick(r, device.Properties...), Operator: pick(r, device.Operators...)}
 			for range 1 + r.IntN(2) {
-				c.Values = append(c.Values, pick(r, "a", "A", "ab", "b", "zü", "zürich", "a'b", "host", "host1", "org", "example.org", "debian", "Linux", "windows11", "Zürich", "web", "\U0010FFFF", "i", "K", "#"))
+				c.Values = append(c.Values, pick(r, "a", "A", "ab", "b", "zü", "zürich", "a'b", "host", "host1", "org", "example.org", "debian", "Linux", "windows11", "Zürich", "web", "\U0010FFFF", "i", "ki", "K", "#"))
 			}
 			g.Rule = append(g.Rule, c)
 		}
@@ -545,6 +545,13 @@ func writersMeet(t *testing.T, s *store.Store, g Grouping) {
 func ruleIsPreviewed(t *testing.T, s *store.Store, g Grouping) {
 	r := rand.New(rand.NewPCG(5, uint64(time.Now().UnixNano())))
 	tenant, devices, _ := crowd(t, s, r)
+	for i := range 8 { // what only Go makes small letters of
+		d := &devices[i]
+		d.Facts.Platform, d.LastSeen = pick(r, "\u212A\u0130", "Deb\u0130an", "ZÜRICH"), time.Now()
+		if err := s.Seen(t.Context(), tenant, d.ID, *d); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for range 60 {
 		made := someGroups(r)
 		if err := g.Set(t.Context(), s, tenant, made); err != nil {
