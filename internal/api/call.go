@@ -120,6 +120,10 @@ func (a *API) serve(c *call, rt route) error {
 		}
 	}
 	body := c.receive()
+	_, long := errors.AsType[*http.MaxBytesError](body.err)
+	if body.err != nil && !long { // its connection is gone, or about to be
+		return fault.BadRequest.Errorf(body.err, "The body of the request could not be read")
+	}
 	if !rt.open {
 		// A body may take half a minute, in which its sender may be shut out: what
 		// they may do is what they may when all of it is there.
@@ -132,11 +136,8 @@ func (a *API) serve(c *call, rt route) error {
 	}
 	// A client sends {} with each GET: read, so that the connection stays
 	// usable, and otherwise nothing.
-	if rt.method == http.MethodGet && body.err != nil {
-		if _, long := errors.AsType[*http.MaxBytesError](body.err); long {
-			return c.counted(ctx, fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody))
-		}
-		return c.counted(ctx, fault.BadRequest.Errorf(body.err, "The body of the request could not be read"))
+	if rt.method == http.MethodGet && long {
+		return c.counted(ctx, fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody))
 	}
 	return c.counted(ctx, rt.serve(ctx, c))
 }
