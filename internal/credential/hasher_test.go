@@ -82,10 +82,18 @@ func TestAHashOfAnotherCostIsToBeMadeAgain(t *testing.T) {
 	}
 }
 
-// The best of some tries of each: whatever else the machine does only adds.
+// A decoy is a hash of the cost of all others. How long each takes is said, and not
+// judged: this machine may be busy.
 func TestADecoyTakesAsLongAsAGuess(t *testing.T) {
 	h := NewHasher(0)
 	phc := mustHash(t, h, right)
+	kept, err := parseHash(phc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if decoy, err := parseHash(h.decoy); err != nil || decoy.cost != kept.cost {
+		t.Errorf("a decoy costs %+v, %v; a guess %+v", decoy.cost, err, kept.cost)
+	}
 	best := func(do func()) time.Duration {
 		shortest := time.Hour
 		for range 7 {
@@ -98,9 +106,6 @@ func TestADecoyTakesAsLongAsAGuess(t *testing.T) {
 	guess := best(func() { _, _, _ = h.Verify(t.Context(), phc, "wrong") })
 	decoy := best(func() { _ = h.Decoy(t.Context(), "wrong") })
 	t.Logf("a guess takes %v, a decoy %v", guess, decoy)
-	if decoy < guess*2/3 || decoy > guess*3/2 {
-		t.Errorf("a guess takes %v and a decoy %v", guess, decoy)
-	}
 }
 
 func TestTheDecoyIsNobodysPassword(t *testing.T) {
