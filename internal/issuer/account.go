@@ -182,7 +182,7 @@ func (s *Issuer) accountPassword(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.done("password"), nil
+	return c.done("password"), c.know(s, in.Person) // as one in which the new one was set
 }
 
 // proof is a page on which a person proves who they are before something is done
@@ -295,7 +295,7 @@ func (s *Issuer) accountTwoStepCode(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.recoveryCodes(c, in, codes), nil
+	return s.recoveryCodes(c, in, codes), c.know(s, in.Person)
 }
 
 // recoveryCodes shows somebody's recovery codes, this once.
@@ -335,5 +335,5 @@ func (s *Issuer) accountRemove(c *call) (any, error) {
 	if err := s.Desk.RemoveTOTP(c.r.Context(), c.visitor(), p); err != nil {
 		return nil, err
 	}
-	return c.done("two-step"), nil
+	return c.done("two-step"), c.know(s, in.Person)
 }
