@@ -325,7 +325,7 @@ func (s *Issuer) accountRecovery(c *call) (any, error) {
 
 // accountRemove removes two-step verification.
 func (s *Issuer) accountRemove(c *call) (any, error) {
-	p, _, other, err := s.prove(c, proof{
+	p, in, other, err := s.prove(c, proof{
 		path: removePath, form: formRemove, purpose: "Remove two-step verification",
 		effect: "From then on, your password alone signs you in, and your recovery codes are worth nothing.", button: "Remove",
 	})
