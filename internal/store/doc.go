@@ -38,7 +38,8 @@
 // The rules of device groups say which group a device is in (package device).
 // Lists are read off where devices and their actions stand (grouping.go), which is
 // kept true in the transactions that change devices. A changed rule begins a
-// generation; until it is settled (settle.go), lists are judged by the rules.
+// generation; until it is settled (settle.go), rows that it may concern are judged
+// by the rules (list_unsettled.go).
 //
 // # Writing to SQLite
 //

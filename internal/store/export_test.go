@@ -91,3 +91,28 @@ func Bring(ctx context.Context, s *Store, tenant string, ids []device.ID) error 
 	_, _, err = s.bring(ctx, tenant, g.now.generation, ids)
 	return err
 }
+
+// Query is a query with its arguments.
+type Query struct {
+	SQL  string
+	Args []any
+}
+
+// watched takes note of the queries that are made for one call.
+type watched struct {
+	runner
+	made *[]Query
+}
+
+func (w watched) once(ctx context.Context, query string, args []any) (rows, error) {
+	*w.made = append(*w.made, Query{query, args})
+	return w.runner.once(ctx, query, args)
+}
+
+// Watch takes note, in the list that it returns, of the queries that are made for
+// one call and read, before anything else is done with the store.
+func (s *Store) Watch() *[]Query {
+	made := new([]Query)
+	s.reader = &conn{runner: watched{s.reader.runner, made}, dialect: s.reader.dialect}
+	return made
+}

@@ -20,8 +20,9 @@ import (
 //
 // Whatever changes what the rules look at puts the device into its group in the
 // same transaction, by the rules as they are in it (regroup). A changed rule
-// begins a new generation of the rules, and from that transaction on lists are
-// not read off where devices stand but judged by the rules, row by row, until
+// begins a new generation of the rules, and from that transaction on what lists
+// read off where devices stand is judged by the rules, as far as they changed
+// (list_unsettled.go), until
 // all devices stand where the new generation has them (settle.go). Until then a
 // device may stand where the settled generation has it, or any later one.
 

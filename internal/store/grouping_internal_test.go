@@ -83,3 +83,16 @@ func TestLittleDiffersWhereLittleChanged(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupIsNewOnceOnly: what stands in a group belongs there only if it came with
+// the one generation that is not settled.
+func TestGroupIsNewOnceOnly(t *testing.T) {
+	was := []ruled{{1, "r"}, {2, "r"}}
+	first := alsoChanged(nil, was, []int64{2, 9})
+	if diff := cmp.Diff([]changed{{ID: 2}, {ID: 9, New: true}}, first); diff != "" {
+		t.Errorf("after the first change (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]changed{{ID: 1}, {ID: 2}, {ID: 9}, {ID: 10}}, alsoChanged(first, append(was, ruled{9, "r"}), []int64{1, 9, 10})); diff != "" {
+		t.Errorf("after another (-want +got):\n%s", diff)
+	}
+}

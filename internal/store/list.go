@@ -63,7 +63,7 @@ type key[T any] struct {
 }
 
 // list answers a query of a tenant's rows within reach: read off where devices
-// stand in their groups, or judged by the rules while they are put there.
+// stand in their groups, and judged by the rules while they are put there.
 func list[T any](ctx context.Context, s *Store, what string, l *listing[T], tenant string, reach device.Reach, q odata.Query) (odata.Page[T], error) {
 	return bounded(ctx, s, what, func(ctx context.Context, c *conn) (odata.Page[T], error) {
 		if reach.All && reach.By == nil && !odata.Asks(q.Filter, l.ofGroup) {

@@ -20,6 +20,7 @@ import (
 // devices are put into their groups.
 type outlook struct {
 	pred   pred     // holds of all rows that are wanted, and of others
+	rest   pred     // what is asked beside groups
 	in     *grouped // the groups into which those that are wanted belong; nil for any
 	here   pred     // holds of rows that stand in one of in, and are wanted unless doubt holds
 	stands pred     // holds of rows that stand where those of here do
@@ -48,6 +49,7 @@ func (s standing) outlookOf(p pred, of func(pred) pred) outlook {
 		}
 	}
 	filter := join(false, rest)
+	o.rest = filter
 	switch {
 	case o.in == nil:
 		o.pred, o.here, o.stands, o.doubt = filter, filter, truth(true), truth(false)
@@ -86,6 +88,9 @@ func (s standing) outlookOf(p pred, of func(pred) pred) outlook {
 	}
 	with := func(terms ...pred) pred { return join(false, append(slices.Clone(rest), join(true, terms))) }
 	o.stands = standsIn(here...)
+	if g, some := o.stands.(*grouped); some {
+		g.out = s.but(here)
+	}
 	o.pred, o.here = with(append(may, coming...)...), with(o.stands)
 	o.doubt = with(
 		join(false, []pred{join(true, leaving), standsIn(stay...)}),
@@ -93,6 +98,22 @@ func (s standing) outlookOf(p pred, of func(pred) pred) outlook {
 		join(false, []pred{join(true, coming), not(standsIn(came...))}),
 	)
 	return o
+}
+
+// but are the groups, other than some, in which devices may stand.
+func (s standing) but(some []int64) []int64 {
+	out := []int64{}
+	for _, g := range s.groups.All() {
+		out = append(out, g.ID)
+	}
+	for _, c := range s.changed { // of which some may be gone
+		out = append(out, c.ID)
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(id int64) bool {
+		_, found := slices.BinarySearch(some, id)
+		return found
+	})
 }
 
 // matching holds of every row whose device belongs into one of some groups.
@@ -163,11 +184,27 @@ func (p plan[T]) tally(ctx context.Context, c *conn, tenant string, j judge[T]) 
 		}
 	}
 	q := p.with().add("SELECT '' AS tenant, '' AS id, '' AS name, '' AS system, '' AS platform, '[]' AS tags, 0 AS stood, ("+here.String()+") AS n", here.args...)
-	if p.pred != truth(false) {
-		q.add(" UNION ALL SELECT x.tenant, x.id, x.name, x.system, x.platform, x.tags, counted.stood, counted.n FROM (SELECT " +
-			p.table + "." + deviceOf[p.table] + " AS device, CASE WHEN ")
+	stood := func() {
+		q.add(", CASE WHEN ")
 		q.where(j.stands, p.table, tenant, unserved)
-		q.add(" THEN 1 ELSE 0 END AS stood, count(*) AS n")
+		q.add(" THEN 1 ELSE 0 END AS stood")
+	}
+	switch {
+	case p.pred == truth(false):
+	case p.table == "devices" && p.gather != nil:
+		// Joined, since there may be many; to judge some more does no harm.
+		q.add(" UNION ALL SELECT x.tenant, x.id, x.name, x.system, x.platform, x.tags, CASE WHEN ")
+		if g, some := j.stands.(*grouped); some {
+			q.add("g.device_group IN ").set(g.in)
+		} else {
+			q.add("1 = 0")
+		}
+		q.add(" THEN 1 ELSE 0 END, 1 FROM hits CROSS JOIN devices x CROSS JOIN grouped_devices g WHERE x.tenant = ? AND x.id = hits.id AND g.tenant = ? AND g.id = hits.id AND ", tenant, tenant)
+		q.where(j.rest, "x", tenant, unserved)
+	default:
+		q.add(" UNION ALL SELECT x.tenant, x.id, x.name, x.system, x.platform, x.tags, counted.stood, counted.n FROM (SELECT " + p.table + "." + deviceOf[p.table] + " AS device")
+		stood()
+		q.add(", count(*) AS n")
 		p.from(q, tenant, asIs)
 		q.add(" GROUP BY 1, 2) counted CROSS JOIN devices x WHERE x.tenant = ? AND x.id = counted.device", tenant)
 	}

@@ -131,6 +131,7 @@ func poolConfig(url string) (*pgxpool.Config, error) {
 	}
 	c.RuntimeParams["synchronous_commit"] = "on"
 	c.RuntimeParams["default_transaction_isolation"] = "read committed"
+	c.RuntimeParams["jit"] = "off" // to compile a list takes longer than to make it
 	c.RuntimeParams["lock_timeout"] = milliseconds(lockTime)
 	c.RuntimeParams["statement_timeout"] = milliseconds(statementTime)
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(callTime)

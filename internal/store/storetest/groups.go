@@ -180,6 +180,23 @@ func listsWithinReach(t *testing.T, s *store.Store, g Grouping, settled bool) {
 	}
 }
 
+// Fleet makes a tenant with so many devices, named host0.example.org and so on, each
+// with an action that failed.
+func Fleet(t *testing.T, s *store.Store, count int) (tenant string) {
+	w := newWorld(t, s)
+	for n := range count {
+		d := enrol(t, s, "token", 10_000+n)
+		d.Facts.Name = fmt.Sprintf("host%d.example.org", n)
+		if err := s.Seen(t.Context(), w.tenant, d.ID, d); err != nil {
+			t.Fatal(err)
+		}
+		a := newAction(d, n)
+		a.Status = action.Failed
+		w.create(t, a)
+	}
+	return w.tenant
+}
+
 // idsOf are the ids of devices, those of the newest first.
 func idsOf(devices []device.Device) []device.ID {
 	slices.SortFunc(devices, func(a, b device.Device) int {
