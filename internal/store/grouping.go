@@ -22,9 +22,9 @@ import (
 // same transaction, by the rules as they are in it (regroup). A changed rule
 // begins a new generation of the rules, and from that transaction on what lists
 // read off where devices stand is judged by the rules, as far as they changed
-// (list_unsettled.go), until
-// all devices stand where the new generation has them (settle.go). Until then a
-// device may stand where the settled generation has it, or any later one.
+// (list_unsettled.go), until all devices stand where the new generation has them
+// (settle.go). Until then a device may stand where the settled generation has it,
+// or any later one.
 
 // standing is how a tenant's devices stand in their groups.
 type standing struct {
