@@ -116,3 +116,16 @@ func (s *Store) Watch() *[]Query {
 	s.reader = &conn{runner: watched{s.reader.runner, made}, dialect: s.reader.dialect}
 	return made
 }
+
+// stalled answers no query that is made for one call before its time is over.
+type stalled struct{ runner }
+
+func (stalled) once(ctx context.Context, _ string, _ []any) (rows, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Stall makes every list take longer than it may.
+func (s *Store) Stall() {
+	s.reader = &conn{runner: stalled{s.reader.runner}, dialect: s.reader.dialect}
+}

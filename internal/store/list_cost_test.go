@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"swab/internal/action"
 	"swab/internal/device"
+	"swab/internal/fault"
 	"swab/internal/fleet"
 	"swab/internal/odata"
 	"swab/internal/store"
@@ -107,5 +109,21 @@ func TestListsOfAGroupVisitNoOthers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestLateListSaysThatDevicesMove: while devices are put into their groups, no index
+// is to blame.
+func TestLateListSaysThatDevicesMove(t *testing.T) {
+	s := storetest.Open(t, store.Options{Database: storetest.SQLite(t), ListTime: 10 * time.Millisecond})
+	tenant := storetest.Fleet(t, s, 1)
+	group := device.Group{ID: 1, Name: "one", Rank: 1, Rule: device.Rule{{Property: device.ByName, Operator: device.Contains, Values: []string{"host"}}}}
+	if err := store.SetGroups(t.Context(), s, tenant, []device.Group{group}); err != nil {
+		t.Fatal(err)
+	}
+	s.Stall()
+	_, err := s.Devices(t.Context(), tenant, device.Reach{Groups: []int64{1}}, odata.All())
+	if code, text := fault.Of(err); code != fault.Unavailable || !strings.Contains(text, "being put into") || strings.Contains(text, "index") {
+		t.Errorf("a list while devices are put into their groups: %v, %q", code, text)
 	}
 }
