@@ -56,12 +56,13 @@ func (p NewPassword) view() view {
 		old.Label = "Present password"
 		all = append(all, old)
 	}
-	if p.Code {
+	all = append(all,
+		field{Name: FieldNew, Label: "New password", Described: "rules", Type: "password", Autocomplete: "new-password"},
+		field{Name: FieldAgain, Label: "New password again", Type: "password", Autocomplete: "new-password"})
+	if p.Code { // after the passwords, which browsers want together
 		all = append(all, anyCodeField)
 	}
-	return v.fields(append(all,
-		field{Name: FieldNew, Label: "New password", Described: "rules", Type: "password", Autocomplete: "new-password"},
-		field{Name: FieldAgain, Label: "New password again", Type: "password", Autocomplete: "new-password"})...)
+	return v.fields(all...)
 }
 
 func (p ChooseAccount) view() view {
