@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,19 +49,15 @@ func (c *call) properties(optional bool, names ...string) (map[string]json.RawMe
 	return parse(data, names)
 }
 
-// body reads the body, which is to be JSON.
+// body is the body, which is to be JSON.
 func (c *call) body() ([]byte, error) {
 	if media := c.r.Header.Get("Content-Type"); !takes(media) {
 		return nil, fault.UnsupportedMediaType.Errorf(nil, "The media type %s is not taken; send application/json", clip(media))
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
-	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+	if c.long {
 		return nil, bad("it has over %d bytes", maxBody)
 	}
-	if err != nil {
-		return nil, fault.BadRequest.Errorf(err, "The body of the request could not be read")
-	}
-	return data, nil
+	return c.sent, nil
 }
 
 // takes says whether a body of that media type is read: JSON by its name, the

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -31,6 +30,8 @@ type call struct {
 	base string            // the base URL that the request came to
 	root string            // base and the prefix /api or /api/v1.0
 	path map[string]string // what stands in the route's braces
+	sent []byte            // the body, or its first maxBody bytes
+	long bool              // it has more
 }
 
 // handler serves a call; an error that it returns is still to be answered.
@@ -119,15 +120,13 @@ func (a *API) serve(c *call, rt route) error {
 			a.OnKnown(ctx)
 		}
 	}
-	body := c.receive()
-	_, long := errors.AsType[*http.MaxBytesError](body.err)
-	if body.err != nil && !long { // its connection is gone, or about to be
-		return fault.BadRequest.Errorf(body.err, "The body of the request could not be read")
+	if err := c.receive(); err != nil {
+		return err
 	}
 	if !rt.open {
 		// A body may take half a minute, in which its sender may be shut out: what
 		// they may do is what they may when all of it is there.
-		if body.held() {
+		if len(c.sent) > 0 {
 			if err := a.know(ctx, c); err != nil {
 				return err
 			}
@@ -136,7 +135,7 @@ func (a *API) serve(c *call, rt route) error {
 	}
 	// A client sends {} with each GET: read, so that the connection stays
 	// usable, and otherwise nothing.
-	if rt.method == http.MethodGet && long {
+	if rt.method == http.MethodGet && c.long {
 		return c.counted(ctx, fault.TooLarge.Errorf(nil, "The body of the request has over %d bytes", maxBody))
 	}
 	return c.counted(ctx, rt.serve(ctx, c))
@@ -156,35 +155,16 @@ func (a *API) know(ctx context.Context, c *call) error {
 	return nil
 }
 
-// received is a body that has come, or what came of it before err. It is read as
-// if it were still coming.
-type received struct {
-	bytes.Reader
-	err error // nil: it came whole
-}
-
 // receive takes the body, at most maxBody bytes of it.
-func (c *call) receive() *received {
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
-	b := &received{err: err}
-	b.Reset(data)
-	c.r.Body = b
-	return b
-}
-
-// held says whether anything was waited for.
-func (b *received) held() bool { return b.Size() > 0 || b.err != nil }
-
-func (b *received) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	if err == io.EOF && b.err != nil {
-		err = b.err
+func (c *call) receive() error {
+	var err error
+	c.sent, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	if _, c.long = errors.AsType[*http.MaxBytesError](err); err == nil || c.long {
+		return nil
 	}
-	return n, err
+	// Its connection is gone, or about to be.
+	return fault.BadRequest.Errorf(err, "The body of the request could not be read")
 }
-
-// Close does nothing: the server closes what the body came from.
-func (b *received) Close() error { return nil }
 
 // caller is who the request's token names.
 func (a *API) caller(ctx context.Context, r *http.Request) (auth.Caller, error) {

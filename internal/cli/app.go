@@ -146,20 +146,28 @@ func (*appShow) Help() string {
 }
 
 func (a *appShow) Run(ctx context.Context, env command.Env) error {
-	c, _, err := a.open(env)
+	return a.ofApp(ctx, env, a.App, func(c *client.Client, id string) error {
+		one, err := c.App(ctx, id)
+		if err != nil {
+			return noSuch("application", a.App, err)
+		}
+		return a.show(env.Stdout, one)
+	})
+}
+
+// ofApp does something with an application, by its client id, which the name may
+// be.
+func (c *connection) ofApp(ctx context.Context, env command.Env, name string, do func(c *client.Client, id string) error) error {
+	cl, _, err := c.open(env)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, a.App)
+	defer cl.Close()
+	id, err := appNamed(ctx, cl, name)
 	if err != nil {
 		return err
 	}
-	one, err := c.App(ctx, id)
-	if err != nil {
-		return noSuch("application", a.App, err)
-	}
-	return a.show(env.Stdout, one)
+	return do(cl, id)
 }
 
 // show prints an application.
@@ -228,20 +236,13 @@ func (a *appChange) Check() error {
 }
 
 func (a *appChange) Run(ctx context.Context, env command.Env) error {
-	c, _, err := a.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, a.App)
-	if err != nil {
-		return err
-	}
-	one, err := c.ChangeApp(ctx, id, a.change())
-	if err != nil {
-		return noSuch("application", a.App, err)
-	}
-	return a.show(env.Stdout, one)
+	return a.ofApp(ctx, env, a.App, func(c *client.Client, id string) error {
+		one, err := c.ChangeApp(ctx, id, a.change())
+		if err != nil {
+			return noSuch("application", a.App, err)
+		}
+		return a.show(env.Stdout, one)
+	})
 }
 
 type appRevoke struct {
@@ -256,20 +257,13 @@ func (*appRevoke) Help() string {
 }
 
 func (a *appRevoke) Run(ctx context.Context, env command.Env) error {
-	c, _, err := a.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, a.App)
-	if err != nil {
-		return err
-	}
-	one, err := c.RevokeApp(ctx, id)
-	if err != nil {
-		return noSuch("application", a.App, err)
-	}
-	return a.show(env.Stdout, one)
+	return a.ofApp(ctx, env, a.App, func(c *client.Client, id string) error {
+		one, err := c.RevokeApp(ctx, id)
+		if err != nil {
+			return noSuch("application", a.App, err)
+		}
+		return a.show(env.Stdout, one)
+	})
 }
 
 type secretAdd struct {
@@ -289,21 +283,14 @@ func (s *secretAdd) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := s.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, s.App)
-	if err != nil {
-		return err
-	}
-	made, err := c.AddSecret(ctx, id, client.SecretRequest{Name: s.Name, Expires: until})
-	if err != nil {
-		return noSuch("application", s.App, err)
-	}
-	return s.print(env.Stdout, made, func(w io.Writer) error {
-		return fields(w, "id", made.ID, "client secret", made.ClientSecret, "name", made.Name, "expires", when(made.Expires))
+	return s.ofApp(ctx, env, s.App, func(c *client.Client, id string) error {
+		made, err := c.AddSecret(ctx, id, client.SecretRequest{Name: s.Name, Expires: until})
+		if err != nil {
+			return noSuch("application", s.App, err)
+		}
+		return s.print(env.Stdout, made, func(w io.Writer) error {
+			return fields(w, "id", made.ID, "client secret", made.ClientSecret, "name", made.Name, "expires", when(made.Expires))
+		})
 	})
 }
 
@@ -319,20 +306,13 @@ func (*secretRemove) Help() string {
 }
 
 func (s *secretRemove) Run(ctx context.Context, env command.Env) error {
-	c, _, err := s.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, s.App)
-	if err != nil {
-		return err
-	}
-	one, err := c.RemoveSecret(ctx, id, s.Secret)
-	if err != nil {
-		return noSuchOf("secret", s.Secret, s.App, err)
-	}
-	return s.show(env.Stdout, one)
+	return s.ofApp(ctx, env, s.App, func(c *client.Client, id string) error {
+		one, err := c.RemoveSecret(ctx, id, s.Secret)
+		if err != nil {
+			return noSuchOf("secret", s.Secret, s.App, err)
+		}
+		return s.show(env.Stdout, one)
+	})
 }
 
 type certificateAdd struct {
@@ -358,21 +338,14 @@ func (a *certificateAdd) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := a.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, a.App)
-	if err != nil {
-		return err
-	}
-	made, err := c.AddCertificate(ctx, id, a.Name, cert, until)
-	if err != nil {
-		return noSuch("application", a.App, err)
-	}
-	return a.print(env.Stdout, made, func(w io.Writer) error {
-		return fields(w, "id", made.ID, "name", made.Name, "expires", when(made.Expires))
+	return a.ofApp(ctx, env, a.App, func(c *client.Client, id string) error {
+		made, err := c.AddCertificate(ctx, id, a.Name, cert, until)
+		if err != nil {
+			return noSuch("application", a.App, err)
+		}
+		return a.print(env.Stdout, made, func(w io.Writer) error {
+			return fields(w, "id", made.ID, "name", made.Name, "expires", when(made.Expires))
+		})
 	})
 }
 
@@ -419,20 +392,13 @@ func (*certificateRemove) Help() string {
 }
 
 func (a *certificateRemove) Run(ctx context.Context, env command.Env) error {
-	c, _, err := a.open(env)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	id, err := appNamed(ctx, c, a.App)
-	if err != nil {
-		return err
-	}
-	one, err := c.RemoveCertificate(ctx, id, a.Certificate)
-	if err != nil {
-		return noSuchOf("certificate", a.Certificate, a.App, err)
-	}
-	return a.show(env.Stdout, one)
+	return a.ofApp(ctx, env, a.App, func(c *client.Client, id string) error {
+		one, err := c.RemoveCertificate(ctx, id, a.Certificate)
+		if err != nil {
+			return noSuchOf("certificate", a.Certificate, a.App, err)
+		}
+		return a.show(env.Stdout, one)
+	})
 }
 
 // noSuchOf is noSuch for a credential of an application, either of which may be

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -17,26 +16,8 @@ import (
 
 	"swab/internal/manual"
 	"swab/internal/origin"
+	"swab/test/visitor"
 )
-
-// start starts Debian's Chromium, for the time of the test.
-func start(t *testing.T) context.Context {
-	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("the pages are looked at in Chromium; test/deps installs it: %v", err)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors, // tests may run as root, where its sandbox can't
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // serve serves the manual, and returns its address.
 func serve(t *testing.T) string {
@@ -73,7 +54,7 @@ const judge = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.viol
 
 func TestTheManualCanBeReadByEveryone(t *testing.T) {
 	axe, address := axe(t), serve(t)
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{360, 1500} {
 			name := fmt.Sprintf("%s, %d wide", scheme, width)
@@ -117,7 +98,7 @@ func look(ctx context.Context, address, axe, scheme string, width int64) ([]stri
 
 // A page whose faults are told is what makes the test above one that can fail.
 func TestAPageWithFaultsIsTold(t *testing.T) {
-	found, err := look(start(t), "data:text/html,<img src=x><p style=color:%23ccc>pale</p>", axe(t), "light", 800)
+	found, err := look(visitor.Chromium(t), "data:text/html,<img src=x><p style=color:%23ccc>pale</p>", axe(t), "light", 800)
 	if all := strings.Join(found, "\n"); err != nil || !strings.Contains(all, "image-alt") || !strings.Contains(all, "color-contrast") {
 		t.Errorf("%v, %s", err, all)
 	}

@@ -24,6 +24,7 @@ import (
 
 	"swab/internal/issuer/pages"
 	"swab/internal/issuer/pages/pagestest"
+	"swab/test/visitor"
 )
 
 // show serves pages, each at its name, and returns the address of all.
@@ -181,7 +182,7 @@ func TestPagesCanBeUsedByEveryone(t *testing.T) {
 		samples = append(samples, pagestest.Sample{Name: "hostile-" + s.Name, Page: s.Page})
 	}
 	address := show(t, samples)
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	heard := listen(ctx, t)
 	if err := chromedp.Do(ctx, chromedp.Func(front)); err != nil {
 		t.Fatal(err)
@@ -260,7 +261,7 @@ func TestAFormLeadsWhereItsPageSaysAndNowhereElse(t *testing.T) {
 	})
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(server.Close)
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	heard := listen(ctx, t)
 	page = pages.SignIn{
 		Form: pages.Form{Action: "/signin", Hidden: []pages.Field{{Name: "state", Value: "a&b"}}, Redirect: application.URL + "/signed-in"}, Principal: "ann@corp.example",
@@ -310,7 +311,7 @@ func TestAPageThatBreaksItsPolicyIsHeard(t *testing.T) {
 		fmt.Fprint(w, `<!doctype html><p style="color: red">red</p>`)
 	}))
 	t.Cleanup(s.Close)
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	heard := listen(ctx, t)
 	if err := chromedp.Do(ctx, chromedp.Navigate(s.URL)); err != nil {
 		t.Fatal(err)
@@ -322,7 +323,7 @@ func TestAPageThatBreaksItsPolicyIsHeard(t *testing.T) {
 
 func TestRecoveryCodesCanBePrinted(t *testing.T) {
 	address := show(t, pagestest.Samples(pagestest.Plain))
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},

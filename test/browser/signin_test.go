@@ -28,6 +28,7 @@ import (
 	"swab/internal/command"
 	"swab/internal/server"
 	"swab/internal/store/storetest"
+	"swab/test/visitor"
 )
 
 // house is a whole server with a person and an application that people sign in to.
@@ -284,7 +285,7 @@ func TestAPersonSignsInAndLooksAfterTheirAccount(t *testing.T) {
 // days are a person's with their account, on the pages of a real server.
 func days(t *testing.T, h *house) {
 	t.Helper()
-	ctx := start(t)
+	ctx := visitor.Chromium(t)
 	w := &window{t: t, ctx: ctx, axe: axe(t), heard: listen(ctx, t)}
 	account := h.cred.Authority + "/account"
 	const password = "orchid lantern 52 quarry"

@@ -21,13 +21,14 @@ type Person struct{ Principal, Password, Next string }
 // Browser is a browser in which nobody is signed in yet.
 type Browser struct{ ctx context.Context }
 
-// Open starts a browser for the time of the test. It takes any certificate: that
-// of the server is its own authority's.
-func Open(t testing.TB) *Browser {
+// Chromium starts Debian's Chromium for the time of the test, and returns the
+// context in which chromedp drives it. It takes any certificate: that of the
+// server is its own authority's.
+func Chromium(t testing.TB) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatalf("people sign in by Chromium; test/deps installs it: %v", err)
+		t.Fatalf("pages are seen in Chromium; test/deps installs it: %v", err)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, // tests may run as root, where its sandbox can't
@@ -41,7 +42,13 @@ func Open(t testing.TB) *Browser {
 	if err := chromedp.Do(ctx); err != nil { // it lives as long as the context of the first thing that is done
 		t.Fatalf("start Chromium: %v", err)
 	}
-	return &Browser{ctx}
+	return ctx
+}
+
+// Open starts a browser for the time of the test.
+func Open(t testing.TB) *Browser {
+	t.Helper()
+	return &Browser{Chromium(t)}
 }
 
 // within bounds one thing that a person does.
