@@ -157,7 +157,7 @@ type Config struct {
 	Vault    packages
 	Keys     *keys.Ring
 	Tokens   *auth.Tokens
-	Denials  *auth.Denials // counts what is answered 401 and 429
+	Tally    *auth.Tally // counts what is answered 401 and 429
 	Origin   *origin.Set
 	Home     string        // tenant id: whose sign-in address a 401 names
 	Life     time.Duration // of a package link; 0: 15 minutes

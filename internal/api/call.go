@@ -149,8 +149,8 @@ func (a *API) know(ctx context.Context, c *call) error {
 	}
 	who.From, who.Correlation = c.who.From, c.who.Correlation
 	c.who = who
-	if a.Denials != nil {
-		c.who.Refused = func() bool { return a.Denials.Refused(who) }
+	if a.Tally != nil {
+		c.who.Refused = func() bool { return a.Tally.Refused(who) }
 	}
 	return nil
 }

@@ -85,10 +85,10 @@ func (a *API) refuse(c *call, rt route, err error) {
 	h := c.w.Header()
 	switch code {
 	case fault.Unauthorized:
-		a.Denials.Add("", c.who.From)
+		a.Tally.Denied("", c.who.From)
 		h.Set("WWW-Authenticate", a.challenge(c, err, text))
 	case fault.TooMany:
-		a.Denials.Limited(c.who)
+		a.Tally.Limited(c.who)
 		h.Set("Retry-After", strconv.Itoa(wait(err)))
 	case fault.Unavailable:
 		h.Set("Retry-After", strconv.Itoa(retryAfter))

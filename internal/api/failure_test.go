@@ -97,7 +97,7 @@ func TestRefusedTokensAreSummedInTheAuditLog(t *testing.T) {
 	in.send(t, "POST", "/"+tenantID+"/oauth2/v2.0/token", "grant_type=client_credentials&client_id=x&client_secret=guess&scope=x")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	in.denials.Run(ctx)
+	in.tally.Run(ctx)
 	entries, err := in.store.AuditEntries(t.Context(), tenantID, 0, 1000)
 	if err != nil {
 		t.Fatal(err)

@@ -99,7 +99,7 @@ type installation struct {
 	*clock
 	log     *journal
 	api     *API
-	denials *auth.Denials
+	tally   *auth.Tally
 	store   *store.Store
 	vault   *vault.Vault
 	engine  *action.Engine
@@ -163,15 +163,15 @@ func install(t testing.TB) *installation {
 	must(err)
 
 	hasher := credential.NewHasher(1)
-	in.denials = auth.NewDenials(in.store, in.now, log)
+	in.tally = auth.NewTally(in.store, in.now, log)
 	in.api = New(Config{
-		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Hasher: hasher, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Denials: in.denials,
+		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Hasher: hasher, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Tally: in.tally,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})
 	desk := signin.New(signin.Config{
-		Records: in.store, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: hasher, Denials: in.denials, Now: in.now, Logger: log,
+		Records: in.store, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: hasher, Tally: in.tally, Now: in.now, Logger: log,
 	})
-	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Desk: desk, Denials: in.denials, Origin: set, Now: in.now, Log: log})
+	tokens := issuer.New(issuer.Config{Keys: ring, Tokens: in.tokens, Desk: desk, Tally: in.tally, Origin: set, Now: in.now, Log: log})
 	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if Serves(r) {
 			in.api.ServeHTTP(w, r)

@@ -262,7 +262,7 @@ func TestCallsOverALimitAreCountedAndSummed(t *testing.T) {
 	}
 	ctx, end := context.WithCancel(t.Context())
 	end()
-	in.denials.Run(ctx) // records what it has, and ends
+	in.tally.Run(ctx) // records what it has, and ends
 	got := in.leaves(t)[before:]
 	for i := range got {
 		got[i].Time, got[i].Commitment = "", ""

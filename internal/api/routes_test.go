@@ -170,7 +170,7 @@ func TestNothingIsDoneWithoutATokenOrThePermission(t *testing.T) {
 	}
 	minute, over := context.WithCancel(t.Context())
 	over()
-	in.denials.Run(minute)
+	in.tally.Run(minute)
 	refused := 0
 	for _, l := range in.leaves(t)[before:] {
 		switch {

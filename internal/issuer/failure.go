@@ -65,7 +65,7 @@ func (s *Issuer) refuse(c *call, err error) (int, failure) {
 	switch code, _ := fault.Of(err); {
 	case code == fault.TooMany:
 		e = &oauthError{code: "temporarily_unavailable", number: 90055, text: "Too many attempts failed; ask again later", status: http.StatusTooManyRequests}
-		s.Denials.Add(c.tenant.ID, c.from)
+		s.Tally.Denied(c.tenant.ID, c.from)
 		if over, ok := errors.AsType[*limit.Exceeded](err); ok {
 			c.w.Header().Set("Retry-After", strconv.Itoa(int(over.Retry.Seconds())))
 		}
@@ -88,7 +88,7 @@ func (s *Issuer) refuse(c *call, err error) (int, failure) {
 	case status != 0:
 	case e.code == "invalid_client":
 		status = http.StatusUnauthorized
-		s.Denials.Add(c.tenant.ID, c.from)
+		s.Tally.Denied(c.tenant.ID, c.from)
 		if e.basic {
 			c.w.Header().Set("WWW-Authenticate", `Basic realm="swab"`)
 		}

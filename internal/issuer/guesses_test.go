@@ -14,7 +14,7 @@ import (
 // is served all the while.
 func TestGuessingASecretLocksOutTheGuesserAlone(t *testing.T) {
 	in := install(t)
-	s := New(Config{Keys: in.ring, Tokens: in.tokens, Denials: in.denials, Origin: in.origin, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	s := New(Config{Keys: in.ring, Tokens: in.tokens, Tally: in.tally, Origin: in.origin, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	ask := func(from, id, secret string) *httptest.ResponseRecorder {
 		form := formOf("grant_type", "client_credentials", "client_id", id, "client_secret", secret, "scope", scope)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, in.URL+tokenPath, strings.NewReader(form))

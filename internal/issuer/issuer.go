@@ -51,11 +51,11 @@ import (
 
 // Config is what the issuer is put together from.
 type Config struct {
-	Keys    *keys.Ring
-	Tokens  *auth.Tokens  // and the directory of tenants and applications
-	Desk    *signin.Desk  // where people sign in
-	Denials *auth.Denials // counts what is answered 401
-	Origin  *origin.Set
+	Keys   *keys.Ring
+	Tokens *auth.Tokens // and the directory of tenants and applications
+	Desk   *signin.Desk // where people sign in
+	Tally  *auth.Tally  // counts what is answered 401
+	Origin *origin.Set
 
 	// Passwords lets applications sign people in by a password that they have
 	// themselves (the grant password of RFC 6749).

@@ -42,15 +42,15 @@ const (
 // installation is an issuer behind real TLS, over a real store.
 type installation struct {
 	*httptest.Server
-	tokens  *auth.Tokens
-	desk    *signin.Desk
-	config  *Config // it may be changed between requests
-	ring    *keys.Ring
-	denials *auth.Denials
-	store   *store.Store
-	origin  *origin.Set
-	ahead   atomic.Int64 // of the machine's clock
-	log     journal
+	tokens *auth.Tokens
+	desk   *signin.Desk
+	config *Config // it may be changed between requests
+	ring   *keys.Ring
+	tally  *auth.Tally
+	store  *store.Store
+	origin *origin.Set
+	ahead  atomic.Int64 // of the machine's clock
+	log    journal
 
 	contract *contract.Contract // which every answer is held against
 }
@@ -81,7 +81,7 @@ func install(t testing.TB) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.ring, in.denials = ring, auth.NewDenials(st, in.now, log)
+	in.ring, in.tally = ring, auth.NewTally(st, in.now, log)
 	var handler http.Handler
 	in.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(in.Close)
@@ -95,10 +95,10 @@ func install(t testing.TB) *installation {
 		t.Fatal(err)
 	}
 	in.desk = signin.New(signin.Config{
-		Records: st, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: credential.NewHasher(0), Denials: in.denials,
+		Records: st, Directory: in.tokens.Directory, Resources: in.tokens.Resources, Secrets: ring, Hasher: credential.NewHasher(0), Tally: in.tally,
 		Now: in.now, Logger: log,
 	})
-	s := New(Config{Keys: ring, Tokens: in.tokens, Desk: in.desk, Denials: in.denials, Origin: set, Now: in.now, Log: log})
+	s := New(Config{Keys: ring, Tokens: in.tokens, Desk: in.desk, Tally: in.tally, Origin: set, Now: in.now, Log: log})
 	handler, in.config = s, &s.Config
 	return in
 }
@@ -329,7 +329,7 @@ func TestAStoreThatFailsIsA503InTheSameForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Close()
-	s := New(Config{Keys: in.ring, Tokens: auth.NewTokens(set.Bases(), in.ring, st, time.Now), Denials: in.denials, Origin: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	s := New(Config{Keys: in.ring, Tokens: auth.NewTokens(set.Bases(), in.ring, st, time.Now), Tally: in.tally, Origin: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", second+tokenPath, strings.NewReader(good())))
 	var got failure

@@ -53,7 +53,7 @@ type Server struct {
 	certs     *certificates
 	tokens    *auth.Tokens
 	foreign   *federation.Keys // of other issuers
-	denials   *auth.Denials
+	tally     *auth.Tally
 	limiter   *limit.Limiter // nil: there are no limits
 	vault     *vault.Vault
 	engine    *action.Engine
@@ -240,10 +240,10 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 
 // doors makes what speaks to the outside.
 func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, home string) (err error) {
-	s.denials = auth.NewDenials(s.store, s.now, s.log)
+	s.tally = auth.NewTally(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
 		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: s.tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
-		Address: s.origin.Client, Wake: s.wake, OnDenied: s.denials.Add, OnKnown: known,
+		Address: s.origin.Client, Wake: s.wake, OnDenied: s.tally.Denied, OnKnown: known,
 	})
 	if err != nil {
 		return err
@@ -258,14 +258,14 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	}
 	s.api = api.New(api.Config{
 		Limiter: s.limiter, Limits: limits,
-		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Denials: s.denials,
+		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Tally: s.tally,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.desk = signin.New(signin.Config{
-		Records: s.store, Directory: s.tokens.Directory, Resources: s.tokens.Resources, Secrets: ring, Hasher: s.hasher, Denials: s.denials, Now: s.now, Logger: s.log,
+		Records: s.store, Directory: s.tokens.Directory, Resources: s.tokens.Resources, Secrets: ring, Hasher: s.hasher, Tally: s.tally, Now: s.now, Logger: s.log,
 	})
 	s.issuer = issuer.New(issuer.Config{
-		Keys: ring, Tokens: s.tokens, Desk: s.desk, Denials: s.denials, Origin: s.origin, Passwords: s.config.PasswordGrant,
+		Keys: ring, Tokens: s.tokens, Desk: s.desk, Tally: s.tally, Origin: s.origin, Passwords: s.config.PasswordGrant,
 		Now: s.now, Log: s.log, Observe: s.metrics.observe,
 	})
 	s.manual, err = manual.New(manual.Config{Origin: s.origin, Now: s.now, Observe: s.metrics.observe})
@@ -335,7 +335,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	work.Go(func() { s.settles(background) })
-	work.Go(func() { s.denials.Run(background) })
+	work.Go(func() { s.tally.Run(background) })
 	work.Go(func() { s.desk.Run(background) })
 	work.Go(func() { s.sweeps(background) })
 	work.Go(func() { s.foreign.Run(background) })

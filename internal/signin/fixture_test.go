@@ -91,7 +91,7 @@ func open(t testing.TB) *hall {
 	h.store = st
 	h.Desk = signin.New(signin.Config{
 		Records: st, Directory: auth.NewDirectory(st, h.clock), Resources: auth.NewResources([]string{"https://swab.example"}), Secrets: h.ring,
-		Hasher: credential.NewHasher(0), Denials: auth.NewDenials(st, h.clock, log), Now: h.clock, Logger: log,
+		Hasher: credential.NewHasher(0), Tally: auth.NewTally(st, h.clock, log), Now: h.clock, Logger: log,
 	})
 	h.visit = signin.Visitor{Tenant: tenant, From: "192.0.2.1", Agent: "a browser", Correlation: "1"}
 	return h

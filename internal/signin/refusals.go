@@ -21,7 +21,7 @@ const (
 
 // refusals are the sign-ins that failed, on their way into the audit log. They
 // are written outside the request, so that it takes no longer for somebody who
-// exists. Those of nobody known are counted by auth.Denials.
+// exists. Those of nobody known are counted by auth.Tally.
 type refusals struct {
 	records auth.Recorder
 	now     func() time.Time
@@ -56,7 +56,7 @@ func (d *Desk) refused(ctx context.Context, v Visitor, p auth.Person, cause erro
 	code, _ := fault.Of(cause)
 	d.Logger.DebugContext(ctx, "sign-in refused", "code", string(code), "from", v.From, "correlation", v.Correlation)
 	if p.ID == "" {
-		d.Denials.Add(v.Tenant.ID, v.From)
+		d.Tally.Denied(v.Tenant.ID, v.From)
 		return cause
 	}
 	d.refusals.add(v, p, code)

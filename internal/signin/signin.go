@@ -154,7 +154,7 @@ type Config struct {
 	Resources auth.Resources
 	Secrets   Secrets
 	Hasher    *credential.Hasher
-	Denials   *auth.Denials // counts failures of nobody who is known
+	Tally     *auth.Tally // counts failures of nobody who is known
 	Now       func() time.Time
 	Logger    *slog.Logger
 }

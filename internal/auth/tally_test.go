@@ -57,21 +57,21 @@ func (l *ledger) Record(ctx context.Context, tenant string, entries ...audit.Ent
 func TestRefusedRequestsAreSummedByAddressAndMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{sums: map[string]string{}}
-		d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+		d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); d.Run(ctx) }()
 
-		d.Add("", "192.0.2.1")
-		d.Add("", "192.0.2.1")
-		d.Add("second", "192.0.2.1")
+		d.Denied("", "192.0.2.1")
+		d.Denied("", "192.0.2.1")
+		d.Denied("second", "192.0.2.1")
 		time.Sleep(61 * time.Second) // the bubble's clock, not the machine's
 		l.fail(errors.New("disk full"))
-		d.Add("", "192.0.2.1")
-		d.Add("", "192.0.2.9")
+		d.Denied("", "192.0.2.1")
+		d.Denied("", "192.0.2.9")
 		time.Sleep(time.Minute) // nothing can be kept: it is counted on
 		l.fail(nil)
-		d.Add("", "192.0.2.1")
+		d.Denied("", "192.0.2.1")
 		stop()
 		<-done
 		want := map[string]string{"first 192.0.2.1": "2 2 ", "second 192.0.2.1": "1 ", "first 192.0.2.9": "1 "}
@@ -83,29 +83,29 @@ func TestRefusedRequestsAreSummedByAddressAndMinute(t *testing.T) {
 
 func TestAFloodFromManyAddressesIsOneSum(t *testing.T) {
 	l := &ledger{sums: map[string]string{}}
-	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
 	for i := range 10_000 {
-		d.Add("", fmt.Sprintf("2001:db8::%x", i))
+		d.Denied("", fmt.Sprintf("2001:db8::%x", i))
 	}
-	if len(d.counts) > maxDenials+1 {
-		t.Errorf("%d sums are held, bound is %d", len(d.counts), maxDenials)
+	if len(d.counts) > maxApart+1 {
+		t.Errorf("%d sums are held, bound is %d", len(d.counts), maxApart)
 	}
 	d.flush(t.Context())
-	if got, want := l.sums["first "], fmt.Sprint(10_000-maxDenials, " "); got != want {
+	if got, want := l.sums["first "], fmt.Sprint(10_000-maxApart, " "); got != want {
 		t.Errorf("without an address: %q, want %q", got, want)
 	}
 }
 
 func TestCallsOverALimitAreSummedByCaller(t *testing.T) {
 	l := &ledger{sums: map[string]string{}}
-	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
 	who := Caller{Kind: Application, Tenant: "second", ID: "a", Name: "SOAR", From: "192.0.2.1"}
 	d.Limited(who)
 	who.From = "192.0.2.2" // from wherever it asks
 	d.Limited(who)
 	who.ID = "b"
 	d.Limited(who)
-	d.Add("second", "192.0.2.1")
+	d.Denied("second", "192.0.2.1")
 	d.flush(t.Context())
 	want := map[string]string{"second application/a SOAR": "2 ", "second application/b SOAR": "1 ", "second 192.0.2.1": "1 "}
 	if diff := cmp.Diff(want, l.sums); diff != "" {
@@ -115,7 +115,7 @@ func TestCallsOverALimitAreSummedByCaller(t *testing.T) {
 
 func TestRefusalsBeyondTheFirstAreSummedByCaller(t *testing.T) {
 	l := &ledger{sums: map[string]string{}}
-	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
 	who, own := Caller{Kind: User, Tenant: "second", ID: "ann", Name: "ann@contoso.example"}, 0
 	for range maxOwn + 5 {
 		if d.Refused(who) {
@@ -137,7 +137,7 @@ func TestRefusalsBeyondTheFirstAreSummedByCaller(t *testing.T) {
 
 func TestTokensOfApplicationsAreSummedByCaller(t *testing.T) {
 	l := &ledger{sums: map[string]string{}}
-	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
+	d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
 	for range 3 {
 		d.Issued(App{Tenant: "second", ID: "a", Name: "SOAR"})
 	}
@@ -151,9 +151,9 @@ func TestTokensOfApplicationsAreSummedByCaller(t *testing.T) {
 
 func TestAFloodOfStrangersHidesNoCallerOverItsLimit(t *testing.T) {
 	l := &ledger{sums: map[string]string{}, down: errors.New("disk full")}
-	d := NewDenials(l, time.Now, slog.New(slog.DiscardHandler))
-	for i := range 2 * maxDenials {
-		d.Add("", fmt.Sprintf("2001:db8::%x", i))
+	d := NewTally(l, time.Now, slog.New(slog.DiscardHandler))
+	for i := range 2 * maxApart {
+		d.Denied("", fmt.Sprintf("2001:db8::%x", i))
 	}
 	d.flush(t.Context()) // in vain: it is counted on
 	d.Limited(Caller{Kind: Application, Tenant: "second", ID: "a", Name: "SOAR"})

@@ -12,13 +12,13 @@ import (
 	"swab/internal/audit"
 )
 
-// maxDenials bounds the addresses that are counted apart in one minute, and the
+// maxApart bounds the addresses that are counted apart in one minute, and the
 // callers. What comes from further ones is summed in one entry without a name,
 // so that a flood costs neither memory nor log.
-const maxDenials = 256
+const maxApart = 256
 
-// denialStore keeps what Denials sums; *store.Store satisfies it.
-type denialStore interface {
+// tallyStore keeps what Tally sums; *store.Store satisfies it.
+type tallyStore interface {
 	Recorder
 	Tenants(ctx context.Context) ([]Tenant, error)
 }
@@ -26,24 +26,23 @@ type denialStore interface {
 // maxOwn is how many refusals of one caller in a minute are entries of their own.
 const maxOwn = 20
 
-// Denials sums the requests that were answered 401, by tenant and address, those
+// Tally sums the requests that were answered 401, by tenant and address, those
 // that were answered 429, refusals beyond the first of a minute, and the access
 // tokens that applications got, by caller, and once a minute makes an audit entry
-// of each sum. One entry a request would
-// let anybody fill the log.
-type Denials struct {
-	store denialStore
+// of each sum. One entry a request would let anybody fill the log.
+type Tally struct {
+	store tallyStore
 	now   func() time.Time
 	log   *slog.Logger
 
 	mu     sync.Mutex
-	counts map[denial]int
+	counts map[counted]int
 	apart  map[audit.Act]int // how many of the counts are of one name
 	own    map[string]int    // refusals of a caller since the last minute that are entries of their own
 }
 
-// denial is what is summed together.
-type denial struct {
+// counted is what is summed together.
+type counted struct {
 	act    audit.Act
 	tenant string // "" where none is known
 	who    string // as in audit.Hidden; "" where nobody proved who they are
@@ -51,94 +50,94 @@ type denial struct {
 	from   string // of a 401
 }
 
-// NewDenials returns an empty sum. [Denials.Run] makes entries of it.
-func NewDenials(store denialStore, now func() time.Time, log *slog.Logger) *Denials {
-	return &Denials{store: store, now: now, log: log, counts: map[denial]int{}, apart: map[audit.Act]int{}, own: map[string]int{}}
+// NewTally returns an empty sum. [Tally.Run] makes entries of it.
+func NewTally(store tallyStore, now func() time.Time, log *slog.Logger) *Tally {
+	return &Tally{store: store, now: now, log: log, counts: map[counted]int{}, apart: map[audit.Act]int{}, own: map[string]int{}}
 }
 
-// Add counts one request that was answered 401. tenant is the one that the
+// Denied counts one request that was answered 401. tenant is the one that the
 // request's path named, or "" where it named none: nothing that a bad token says
 // is believed. It never waits and never fails.
-func (d *Denials) Add(tenant, from string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.add(denial{act: audit.ActDenied, tenant: tenant, from: from}, 1)
+func (t *Tally) Denied(tenant, from string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(counted{act: audit.ActDenied, tenant: tenant, from: from}, 1)
 }
 
 // Limited counts one request of a known caller that was answered 429. It never
 // waits and never fails.
-func (d *Denials) Limited(who Caller) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.add(denial{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
+func (t *Tally) Limited(who Caller) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(counted{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
 }
 
 // Refused says whether the refusal of a known caller is to be an entry of its own,
 // and counts it otherwise. It never waits and never fails.
-func (d *Denials) Refused(who Caller) (own bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (t *Tally) Refused(who Caller) (own bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	by := who.Hidden("").Who
-	if key := who.Tenant + " " + by; d.own[key] < maxOwn && len(d.own) < maxRemembered {
-		d.own[key]++
+	if key := who.Tenant + " " + by; t.own[key] < maxOwn && len(t.own) < maxRemembered {
+		t.own[key]++
 		return true
 	}
-	d.add(denial{act: audit.ActRefused, tenant: who.Tenant, who: by, name: who.Name}, 1)
+	t.add(counted{act: audit.ActRefused, tenant: who.Tenant, who: by, name: who.Name}, 1)
 	return false
 }
 
 // Issued counts an access token that an application got by itself. It never waits
 // and never fails.
-func (d *Denials) Issued(app App) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (t *Tally) Issued(app App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	who := Caller{Kind: Application, ID: app.ID}
-	d.add(denial{act: audit.ActToken, tenant: app.Tenant, who: who.Hidden("").Who, name: app.Name}, 1)
+	t.add(counted{act: audit.ActToken, tenant: app.Tenant, who: who.Hidden("").Who, name: app.Name}, 1)
 }
 
-// add adds n to a sum. d.mu is held.
-func (d *Denials) add(key denial, n int) {
-	if _, ok := d.counts[key]; !ok && key.who+key.from != "" {
-		if d.apart[key.act] < maxDenials {
-			d.apart[key.act]++
+// add adds n to a sum. t.mu is held.
+func (t *Tally) add(key counted, n int) {
+	if _, ok := t.counts[key]; !ok && key.who+key.from != "" {
+		if t.apart[key.act] < maxApart {
+			t.apart[key.act]++
 		} else if key.who == "" {
-			key = denial{act: key.act}
+			key = counted{act: key.act}
 		} else { // the tenant is proved
-			key = denial{act: key.act, tenant: key.tenant}
+			key = counted{act: key.act, tenant: key.tenant}
 		}
 	}
-	d.counts[key] += n
+	t.counts[key] += n
 }
 
 // Run makes the entries once a minute until ctx ends, and those of the last
 // minute then. Whoever starts it waits for it.
-func (d *Denials) Run(ctx context.Context) {
+func (t *Tally) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			d.flush(ctx)
+			t.flush(ctx)
 		case <-ctx.Done():
 			// What was refused must be in the log although the server stops.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			d.flush(last)
+			t.flush(last)
 			return
 		}
 	}
 }
 
 // flush records what was counted. What can't be kept now is counted on.
-func (d *Denials) flush(ctx context.Context) {
-	d.mu.Lock()
-	counts := d.counts
-	d.counts, d.apart, d.own = map[denial]int{}, map[audit.Act]int{}, map[string]int{}
-	d.mu.Unlock()
+func (t *Tally) flush(ctx context.Context) {
+	t.mu.Lock()
+	counts := t.counts
+	t.counts, t.apart, t.own = map[counted]int{}, map[audit.Act]int{}, map[string]int{}
+	t.mu.Unlock()
 	if len(counts) == 0 {
 		return
 	}
-	tenants, err := d.store.Tenants(ctx)
+	tenants, err := t.store.Tenants(ctx)
 	if err == nil && len(tenants) > 0 {
 		// A request that names no tenant is recorded in the installation's first one.
 		first := slices.MinFunc(tenants, func(a, b Tenant) int { return a.Created.Compare(b.Created) })
@@ -152,12 +151,12 @@ func (d *Denials) flush(ctx context.Context) {
 			if k.act == audit.ActToken {
 				result = audit.Done
 			}
-			entries[tenant] = append(entries[tenant], audit.NewEntry(d.now(),
+			entries[tenant] = append(entries[tenant], audit.NewEntry(t.now(),
 				audit.Leaf{Act: k.act, Object: tenant, Result: result, Detail: strconv.Itoa(n)},
 				audit.Hidden{Who: cmp.Or(k.who, "unknown"), Name: k.name, From: k.from}))
 		}
 		for tenant, e := range entries {
-			if err = d.store.Record(ctx, tenant, e...); err != nil {
+			if err = t.store.Record(ctx, tenant, e...); err != nil {
 				break
 			}
 			for k := range counts {
@@ -168,11 +167,11 @@ func (d *Denials) flush(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		d.log.ErrorContext(ctx, "refused requests are not in the audit log yet", "err", err)
+		t.log.ErrorContext(ctx, "refused requests are not in the audit log yet", "err", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for k, n := range counts {
-		d.add(k, n)
+		t.add(k, n)
 	}
 }
