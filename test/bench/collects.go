@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,13 +86,10 @@ func collectRate(ctx context.Context, in *installation.Installation) (rate, base
 	if err := in.StartServer(ctx); err != nil {
 		return 0, 0, err
 	}
-	ca, err := os.ReadFile(cred.CAFile)
+	transport, err := trusting(cred, collectCallers)
 	if err != nil {
 		return 0, 0, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: collectCallers}
 	defer transport.CloseIdleConnections()
 	token, err := accessToken(ctx, transport, cred)
 	if err != nil {

@@ -5,19 +5,21 @@
 // processes, and asks for packages through the public API, on an ordinary host
 // and beside a crowd of processes and sockets. Figures are medians. It must run
 // as root to see what an agent sees; ROUNDS and CROWD set its size. With the
-// argument "lists" (which is with device groups), "groups", "collects" or "signins"
-// it measures that alone. Of lists of machines and actions, and of device groups,
-// FULL=1 does so
-// among as many as are promised, which takes 40 GB of disk and half an hour.
+// argument "lists" (device groups among them), "groups", "collects" or "signins" it
+// measures that alone. FULL=1 measures lists and device groups among as many machines
+// and actions as are promised, which takes 40 GB of disk and half an hour.
 package main
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"swab/test/installation"
@@ -32,16 +34,12 @@ func main() {
 	}
 	what := run
 	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "lists":
-			what = onlyLists
-		case "groups":
-			what = onlyGroups
-		case "collects":
-			what = onlyCollects
-		case "signins":
-			what = onlySignins
+		name := os.Args[1]
+		if parts[name] == nil {
+			fmt.Fprintf(os.Stderr, "bench: there is no part %q; there are %s\n", name, strings.Join(slices.Sorted(maps.Keys(parts)), ", "))
+			os.Exit(2)
 		}
+		what = func(ctx context.Context) error { return alone(ctx, name) }
 	}
 	if err := what(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -129,8 +127,13 @@ func run(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(os.TempDir(), "swab-bench.txt"), []byte(t.text("make bench")), 0o644)
 }
 
-// onlyLists measures nothing but lists.
-func onlyLists(ctx context.Context) error {
+// parts are what can be measured alone, by name.
+var parts = map[string]func(ctx context.Context, t *table, dir string) error{
+	"lists": lists, "groups": groups, "collects": built(collects), "signins": built(signins),
+}
+
+// alone measures one part, and prints what there is where it came to no end.
+func alone(ctx context.Context, name string) error {
 	dir, err := os.MkdirTemp("", "swab-bench-")
 	if err != nil {
 		return err
@@ -138,48 +141,20 @@ func onlyLists(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	var t table
 	t.facts()
-	err = lists(ctx, &t, dir)
-	t.print(os.Stdout, "go run ./test/bench lists") // what there is, where the second store was not reached
+	err = parts[name](ctx, &t, dir)
+	t.print(os.Stdout, "go run ./test/bench "+name)
 	return err
 }
 
-// onlyGroups measures nothing but what device groups cost.
-func onlyGroups(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "swab-bench-")
-	if err != nil {
-		return err
+// built is a part that takes the programs.
+func built(measure func(context.Context, *table, installation.Programs, string) error) func(context.Context, *table, string) error {
+	return func(ctx context.Context, t *table, dir string) error {
+		programs, err := installation.Build(ctx, dir)
+		if err != nil {
+			return err
+		}
+		return measure(ctx, t, programs, dir)
 	}
-	defer os.RemoveAll(dir)
-	var t table
-	t.facts()
-	err = groups(ctx, &t, dir) // what there is, as for lists
-	t.print(os.Stdout, "go run ./test/bench groups")
-	return err
-}
-
-// onlyCollects measures nothing but collect calls.
-func onlyCollects(ctx context.Context) error { return alone(ctx, collects) }
-
-func onlySignins(ctx context.Context) error { return alone(ctx, signins) }
-
-// alone measures one thing that takes the programs.
-func alone(ctx context.Context, what func(context.Context, *table, installation.Programs, string) error) error {
-	dir, err := os.MkdirTemp("", "swab-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	programs, err := installation.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
-	var t table
-	t.facts()
-	if err := what(ctx, &t, programs, dir); err != nil {
-		return err
-	}
-	t.print(os.Stdout, "make bench")
-	return nil
 }
 
 func number(variable string, otherwise int) int {

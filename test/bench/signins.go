@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -171,17 +169,15 @@ var (
 )
 
 func newGuesser(ctx context.Context, cred client.Credentials) (*guesser, error) {
-	ca, err := os.ReadFile(cred.CAFile)
+	transport, err := trusting(cred, 1)
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	g := &guesser{http: &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}, hidden: url.Values{}}
+	g := &guesser{http: &http.Client{Jar: jar, Transport: transport}, hidden: url.Values{}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cred.Authority+"/account", nil)
 	if err != nil {
 		return nil, err

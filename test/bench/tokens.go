@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -42,13 +40,10 @@ func tokens(ctx context.Context, t *table, in *installation.Installation) error 
 	if err != nil {
 		return err
 	}
-	ca, err := os.ReadFile(cred.CAFile)
+	transport, err := trusting(cred, tokenCallers)
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: tokenCallers}
 	defer transport.CloseIdleConnections()
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {cred.ClientID}, "client_secret": {cred.ClientSecret}, "scope": {cred.APIBase + "/.default"},
