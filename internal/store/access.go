@@ -57,7 +57,7 @@ func (t *tx) createTenant(ctx context.Context, tenant auth.Tenant, entries ...au
 	if _, err := t.exec(ctx, "INSERT INTO audit_logs (tenant, size, root) VALUES (?, 0, ?)", tenant.ID, make([]byte, tlog.HashSize)); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "INSERT INTO groupings (tenant, generation, settled, rules, changed) VALUES (?, 0, 0, '[]', '[]')", tenant.ID); err != nil {
+	if _, err := t.exec(ctx, "INSERT INTO groupings (tenant, revision, generation, settled, rules, changed) VALUES (?, 0, 0, 0, '[]', '[]')", tenant.ID); err != nil {
 		return err
 	}
 	for _, e := range entries {

@@ -28,7 +28,8 @@ import (
 
 // standing is how a tenant's devices stand in their groups.
 type standing struct {
-	generation int64
+	revision   int64     // of the groups
+	generation int64     // of their rules and ranks
 	settled    bool      // every device stands in its group
 	changed    []changed // groups that changed since the settled generation, in the order of their ids
 	groups     *device.Groups
@@ -43,32 +44,37 @@ type changed struct {
 	New bool `json:"new,omitempty"`
 }
 
-// compiled are the groups of tenants made ready, each of one generation.
+// compiled are the groups of tenants made ready, each of one revision.
 type compiled struct {
 	mu sync.Mutex
-	by map[string]standing
+	by map[string]revised
 }
 
-func (m *compiled) get(tenant string, generation int64) *device.Groups {
+type revised struct {
+	revision int64
+	groups   *device.Groups
+}
+
+func (m *compiled) get(tenant string, revision int64) *device.Groups {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s, ok := m.by[tenant]; ok && s.generation == generation {
-		return s.groups
+	if r, ok := m.by[tenant]; ok && r.revision == revision {
+		return r.groups
 	}
 	return nil
 }
 
-// put keeps the groups of a generation. Whoever reads the generation and then the
+// put keeps the groups of a revision. Whoever reads the revision and then the
 // groups may have read those of a later one; nobody is misled for long, since by
-// then the generation that it is kept under has passed.
-func (m *compiled) put(tenant string, generation int64, groups *device.Groups) {
+// then the revision that they are kept under has passed.
+func (m *compiled) put(tenant string, revision int64, groups *device.Groups) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.by == nil {
-		m.by = map[string]standing{}
+		m.by = map[string]revised{}
 	}
-	if s, ok := m.by[tenant]; !ok || s.generation <= generation {
-		m.by[tenant] = standing{generation: generation, groups: groups}
+	if r, ok := m.by[tenant]; !ok || r.revision <= revision {
+		m.by[tenant] = revised{revision, groups}
 	}
 }
 
@@ -76,14 +82,14 @@ func (m *compiled) put(tenant string, generation int64, groups *device.Groups) {
 func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock string) (standing, error) {
 	s, err := one(ctx, c, func(r row) (s standing, err error) {
 		var settled int64
-		err = r.Scan(&s.generation, &settled, fromText{&s.changed})
+		err = r.Scan(&s.revision, &s.generation, &settled, fromText{&s.changed})
 		s.settled = settled == s.generation
 		return s, err
-	}, "SELECT generation, settled, changed FROM groupings WHERE tenant = ?"+lock, tenant)
+	}, "SELECT revision, generation, settled, changed FROM groupings WHERE tenant = ?"+lock, tenant)
 	if err != nil {
 		return s, fmt.Errorf("how devices stand in their groups: %w", err)
 	}
-	if s.groups = known.get(tenant, s.generation); s.groups != nil {
+	if s.groups = known.get(tenant, s.revision); s.groups != nil {
 		return s, nil
 	}
 	groups, err := deviceGroupsOf(ctx, c, tenant)
@@ -91,7 +97,7 @@ func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock stri
 		return s, err
 	}
 	s.groups = device.NewGroups(groups)
-	known.put(tenant, s.generation, s.groups)
+	known.put(tenant, s.revision, s.groups)
 	return s, nil
 }
 
@@ -99,7 +105,7 @@ func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock stri
 // transaction ends.
 func (t *tx) standing(ctx context.Context, tenant string) (standing, error) {
 	known := t.groups
-	if t.regrouping { // what it has written is not yet so
+	if t.revised { // what it has written is not yet so
 		known = new(compiled)
 	}
 	return standingOf(ctx, t.conn, known, tenant, t.dialect.share("groupings"))
@@ -190,9 +196,9 @@ type ruled struct {
 	Rule string `json:"rule"` // a digest
 }
 
-// regrouped begins a new generation of a tenant's device groups, where their
-// rules or ranks are not what they were. Every change of them calls it, after the
-// change.
+// regrouped begins a new revision of a tenant's device groups, and a new generation
+// where their rules or ranks are not what they were. Every change of them calls it,
+// after the change.
 func (t *tx) regrouped(ctx context.Context, tenant string) error {
 	var (
 		was, now []ruled
@@ -214,12 +220,14 @@ func (t *tx) regrouped(ctx context.Context, tenant string) error {
 			now = append(now, ruled{g.ID, hex.EncodeToString(digest[:16])})
 		}
 	}
+	t.revised = true
 	more := differ(was, now)
 	if len(more) == 0 {
-		return nil
+		_, err = t.exec(ctx, "UPDATE groupings SET revision = revision + 1 WHERE tenant = ?", tenant)
+		return err
 	}
 	t.regrouping = true
-	_, err = t.exec(ctx, "UPDATE groupings SET generation = generation + 1, rules = ?, changed = ? WHERE tenant = ?",
+	_, err = t.exec(ctx, "UPDATE groupings SET revision = revision + 1, generation = generation + 1, rules = ?, changed = ? WHERE tenant = ?",
 		text(append([]ruled{}, now...)), text(alsoChanged(before, was, more)), tenant)
 	return err
 }

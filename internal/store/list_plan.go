@@ -82,7 +82,7 @@ func (l *listing[T]) plan(ctx context.Context, c *conn, tenant string, p pred, k
 			gather, least, by = l.hits(tenant, parts), total, term
 		}
 	}
-	p = pruned(p, none)
+	p = intersected(pruned(p, none)) // what is left of an or may be groups
 	made := plan[T]{listing: l, pred: p, keys: keys, gather: gather, plain: l.served(p, keys)}
 	groups, rest := l.reached(p)
 	if _, few := by.(*grouped); groups == nil || gather != nil && !few {

@@ -54,15 +54,15 @@ func intersected(p pred) pred {
 	return join(false, append(terms, in))
 }
 
-// reached are the groups that rows must be of, nil for any, and what is asked of
-// them beside.
+// reached are groups that rows must be of, nil for any, and all that is asked of them
+// beside.
 func (l *listing[T]) reached(p pred) (*grouped, pred) {
 	var (
 		groups *grouped
 		rest   []pred
 	)
 	for _, term := range conjunction(p) {
-		if g, ok := term.(*grouped); ok {
+		if g, ok := term.(*grouped); ok && groups == nil {
 			groups = g
 		} else {
 			rest = append(rest, term)

@@ -71,7 +71,8 @@ type tx struct {
 	identity bool   // see revision.go
 
 	groups     *compiled // see grouping.go
-	regrouping bool      // the call begins a generation of device groups
+	revised    bool      // the call begins a revision of device groups
+	regrouping bool      // and a generation
 }
 
 var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")

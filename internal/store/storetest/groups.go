@@ -39,6 +39,8 @@ func RunGroups(t *testing.T, database func(testing.TB) string, g Grouping) {
 	t.Run("DevicesEndInTheirGroups", func(t *testing.T) { endInTheirGroups(t, Open(t, store.Options{Database: database(t)}), g) })
 	t.Run("ChangedRuleHoldsAtOnce", func(t *testing.T) { holdsAtOnce(t, database(t), g) })
 	t.Run("PagesOfAReachStay", func(t *testing.T) { pagesOfAReach(t, Open(t, store.Options{Database: database(t), Page: 7}), g) })
+	t.Run("NoConditionWidensAReach", func(t *testing.T) { reachIsKept(t, Open(t, store.Options{Database: database(t)}), g) })
+	t.Run("RenamedAndReopenedGroupsHoldAtOnce", func(t *testing.T) { namesHoldAtOnce(t, Open(t, store.Options{Database: database(t)})) })
 	t.Run("ManyGroupsAreWalked", func(t *testing.T) { manyGroups(t, Open(t, store.Options{Database: database(t)}), g) })
 	t.Run("WritersAndSettlingsMeet", func(t *testing.T) { writersMeet(t, Open(t, store.Options{Database: database(t)}), g) })
 	t.Run("RuleIsPreviewed", func(t *testing.T) { ruleIsPreviewed(t, Open(t, store.Options{Database: database(t)}), g) })
@@ -180,8 +182,7 @@ func wantGroups(t *testing.T, s *store.Store, tenant string, groups *device.Grou
 // endInTheirGroups changes rules, tags, names and systems in any order, settles or
 // not in between, and finds every device and action in its group at the end.
 func endInTheirGroups(t *testing.T, s *store.Store, g Grouping) {
-	seed := uint64(time.Now().UnixNano())
-	r := rand.New(rand.NewPCG(3, seed))
+	r := seeded(t)
 	w := newWorld(t, s)
 	devices := []device.Device{w.device}
 	groups, made := device.NewGroups(nil), 0
@@ -230,7 +231,7 @@ func endInTheirGroups(t *testing.T, s *store.Store, g Grouping) {
 			})
 		}
 		if err != nil {
-			t.Fatalf("seed %d, step %d: %v", seed, step, err)
+			t.Fatalf("step %d: %v", step, err)
 		}
 		if step%20 == 19 {
 			wantGroups(t, s, w.tenant, groups)

@@ -3,7 +3,6 @@ package storetest
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ func actionsOf(id device.ID) odata.Query {
 }
 
 func answersAreThose(t *testing.T, s *store.Store) {
-	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	r := seeded(t)
 	tenant, devices, actions := crowd(t, s, r)
 	now := time.Now()
 	ofDevice := func(d device.Device, p *odata.Property) any { return fleet.Property(d, p, now) }

@@ -121,7 +121,7 @@ func selects(t *testing.T, f audit.Filter, e audit.Entry) bool {
 }
 
 func foundIsWhatIsSaid(t *testing.T, o store.Options) {
-	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	r := seeded(t)
 	s := Open(t, o)
 	tenant, entries := history(t, s, r)
 	some := 0

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,21 @@ import (
 	"swab/internal/fault"
 	"swab/internal/store"
 )
+
+// seeded is what a test takes its random choices from. The seed is logged, and so
+// shown where the test fails; SWAB_TEST_SEED=N has the same choices made again.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv("SWAB_TEST_SEED"); given != "" {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatalf("SWAB_TEST_SEED: %v", err)
+		}
+	}
+	t.Logf("SWAB_TEST_SEED=%d", seed)
+	return rand.New(rand.NewPCG(1, seed))
+}
 
 // Run runs the tests; open opens an empty store each time and closes it when
 // the test ends.

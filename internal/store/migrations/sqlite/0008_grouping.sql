@@ -6,12 +6,13 @@
 
 CREATE TABLE groupings (
     tenant     TEXT    NOT NULL PRIMARY KEY REFERENCES tenants (id),
+    revision   INTEGER NOT NULL, -- of the groups; each change of them, their names and who may see them too, makes another
     generation INTEGER NOT NULL, -- of the rules and ranks; each change of them makes another
     settled    INTEGER NOT NULL, -- the generation by which every device stands in its group
     rules      TEXT    NOT NULL, -- JSON: of this generation, in the order of ranks, each group's id with the digest of its rule
     changed    TEXT    NOT NULL  -- JSON: the groups that changed since the settled generation, each with its id and whether it came with this one
 ) STRICT, WITHOUT ROWID;
-INSERT INTO groupings (tenant, generation, settled, rules, changed) SELECT id, 0, 0, '[]', '[]' FROM tenants;
+INSERT INTO groupings (tenant, revision, generation, settled, rules, changed) SELECT id, 0, 0, 0, '[]', '[]' FROM tenants;
 
 CREATE TABLE grouped_devices (
     tenant       TEXT    NOT NULL,
