@@ -81,10 +81,12 @@ func (e *Engine) Connected(ctx context.Context, tenant string, dev device.ID, ru
 	return ended, err
 }
 
-// renew ends an attempt and offers the next one.
+// renew ends an attempt and offers the next one. The device may have begun it
+// without our knowing: the server or the device was gone before that was told.
 func (e *Engine) renew(ctx context.Context, tenant string, dev device.ID, id ID, attempt int, why string) error {
+	renewed := false
 	_, err := e.change(ctx, tenant, id, func(a Action) (Action, []audit.Entry, error) {
-		if a.Device != dev || a.Status != InProgress || a.Attempt != attempt || a.Acked != attempt {
+		if renewed = a.Device == dev && !a.Status.Ended() && a.Attempt == attempt; !renewed {
 			return a, nil, nil // somebody was first
 		}
 		now := e.now()
@@ -98,7 +100,7 @@ func (e *Engine) renew(ctx context.Context, tenant string, dev device.ID, id ID,
 			Detail: fmt.Sprint(a.Attempt),
 		}, e.server(tenant).Hidden(why))}, nil
 	})
-	if err == nil {
+	if err == nil && renewed {
 		e.Logger.InfoContext(ctx, "attempt ended without a package", "action", id, "device", dev, "attempt", attempt, "reason", why)
 		e.Bus.Wake(dev)
 	}

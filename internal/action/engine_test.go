@@ -466,6 +466,29 @@ func TestSweepWakesADeviceThatHasNotAnswered(t *testing.T) {
 	}
 }
 
+// TestAttemptThatWasLostBeforeItWasKnownIsFollowed: the device wrote the attempt to
+// its state file and was killed before the server heard of it. Offered again, it
+// can only say that what it had read is gone.
+func TestAttemptThatWasLostBeforeItWasKnownIsFollowed(t *testing.T) {
+	w := newWorld(t)
+	a := w.collect()
+	if c, ok, err := w.Next(t.Context(), tenant, w.dev.ID, audit.Head{}); err != nil || !ok || c.Collect.Attempt != 1 {
+		t.Fatalf("Next() = %+v, %t, %v, want attempt 1", c.Collect, ok, err)
+	}
+	lost := wire.Ended{Action: wire.ActionID(a.ID), Attempt: 1, Code: wire.EndLost}
+	must(t, w.Ended(t.Context(), tenant, w.dev.ID, lost))
+	must(t, w.Ended(t.Context(), tenant, w.dev.ID, lost)) // told twice
+	c, head := w.deliver(audit.Head{})
+	if c.Attempt != 2 || head.Size == 0 {
+		t.Errorf("attempt %d is delivered next, want 2", c.Attempt)
+	}
+	_, err := w.seal(a, 2)
+	must(t, err)
+	if s := w.status(a); s != action.Succeeded {
+		t.Errorf("status %s, want Succeeded", s)
+	}
+}
+
 func TestAttemptsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	a := w.collect()
