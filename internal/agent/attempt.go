@@ -59,9 +59,10 @@ func (a *Agent) collect(ctx context.Context, c wire.Collect) bool {
 		return true
 	}
 	id := a.state.Identity()
-	o, refused := examine(c, a.device, *id.Pins, a.state.Progress().Head, policy{a.cfg.Bounds, a.cfg.Profiles})
+	known := a.state.Progress()
+	o, refused := examine(c, a.device, *id.Pins, known.Head, policy{a.cfg.Bounds, a.cfg.Profiles})
 	if refused == nil {
-		o.arrived = arrived
+		o.arrived, o.rebase = arrived, known.Rebase
 		refused = a.admit(ctx, o)
 	}
 	if refused == nil {
@@ -132,8 +133,8 @@ func (a *Agent) admit(ctx context.Context, o order) *wire.Refused {
 // so, and starts it, in this order: what is said to be begun is never forgotten.
 func (a *Agent) begin(ctx context.Context, o order) {
 	a.mu.Lock()
-	if ctx.Err() != nil || a.keys.settling { // it is offered again, to the key that comes
-		a.mu.Unlock()
+	if ctx.Err() != nil || a.keys.settling || o.rebase != a.state.Progress().Rebase {
+		a.mu.Unlock() // it is offered again: to the key that comes, by the log as it is now
 		return
 	}
 	if err := a.state.Begin(string(o.Action), o.Attempt, o.head, a.clock.now()); err != nil {

@@ -219,6 +219,8 @@ func (a *Agent) handle(ctx context.Context, m wire.FromServer) (reasonable bool,
 		a.endAction(ctx, m.Action, errClosed)
 	case wire.Rotate:
 		return a.wantKey(ctx)
+	case wire.Rebase:
+		return a.rebase(ctx, m), nil
 	case wire.Bye:
 		return true, &byeError{m.Reason}
 	default:

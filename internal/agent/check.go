@@ -21,6 +21,7 @@ type order struct {
 	plan    catalog.Plan
 	bounds  evidence.Bounds
 	head    audit.Head // that proves it
+	rebase  int64      // number of the last rebase before
 	arrived time.Time
 }
 

@@ -130,10 +130,11 @@ func (m *merkle) order(t testing.TB, dev device.ID, n, attempt int, from int64) 
 // peer is a server that speaks the protocol honestly, except where a test says
 // otherwise, and keeps all in memory.
 type peer struct {
-	t     testing.TB
-	http  *httptest.Server
-	log   *merkle
-	conns chan *peerConn // welcomed
+	t        testing.TB
+	http     *httptest.Server
+	log      *merkle
+	recovery ed25519.PrivateKey
+	conns    chan *peerConn // welcomed
 
 	mu       sync.Mutex
 	nonces   map[string]bool
@@ -176,7 +177,7 @@ type peerConn struct {
 
 func newPeer(t testing.TB) *peer {
 	p := &peer{
-		t: t, log: newMerkle(t), conns: make(chan *peerConn, 64), nonces: map[string]bool{},
+		t: t, log: newMerkle(t), recovery: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), conns: make(chan *peerConn, 64), nonces: map[string]bool{},
 		devices: map[device.ID]ed25519.PublicKey{}, chains: map[device.ID][][]byte{}, tokens: map[string]device.ID{}, tokenFor: 10 * time.Minute,
 		uploads: map[string]*peerUpload{}, calls: map[string]int{},
 	}
@@ -292,7 +293,7 @@ func (p *peer) enrol(w http.ResponseWriter, r *http.Request) {
 	key := p.log.key.Public().(ed25519.PublicKey)
 	a := wire.EnrolAnswer{
 		ClientID: device.IDOf(pub), ClientName: req.ClientName, Keys: req.Keys, AuthMethod: wire.AuthMethod, Tenant: testTenant,
-		LogKey: key, ReceiptKey: key, RecoveryKey: key,
+		LogKey: key, ReceiptKey: key, RecoveryKey: p.recovery.Public().(ed25519.PublicKey),
 	}
 	if change != nil {
 		change(&a)

@@ -41,6 +41,7 @@ func (c Collect) check() error {
 func (c Cancel) check() error { return c.Action.check() }
 func (c Closed) check() error { return c.Action.check() }
 func (Rotate) check() error   { return nil }
+func (r Rebase) check() error { return r.Statement.check() }
 func (b Bye) check() error    { return b.Reason.check() }
 
 func (h Hello) check() error {
@@ -66,6 +67,13 @@ func (b Begun) check() error {
 		return fmt.Errorf("log size is %d", b.Head.Size)
 	}
 	return checkAttempt(b.Action, b.Attempt)
+}
+
+func (r Rebased) check() error {
+	if r.Head.Size < 0 {
+		return fmt.Errorf("log size is %d", r.Head.Size)
+	}
+	return checkText(r.Text)
 }
 
 func (r Refused) check() error {

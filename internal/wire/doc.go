@@ -15,7 +15,7 @@
 // URL or a program. Every text field has a type of its own with a check, and a
 // test walks the message types to hold it so. A server, stolen or not, can name
 // an action, a profile that the device holds itself, limits that lower the
-// device's own, and proofs; nothing else.
+// device's own, proofs, and a statement that the recovery key signed; nothing else.
 //
 // # The conversation
 //
@@ -31,6 +31,8 @@
 //	server  cancel    stop the action; what you have is not wanted
 //	server  closed    the action has ended for good; forget it and never do it again
 //	server  rotate    make yourself another key, when nothing else runs (version 2)
+//	server  rebase    the audit log was restored; the recovery key says so (version 3)
+//	device  rebased   I go by the restored log, or by the one I know: prove from this head on
 //	server  bye       the connection ends, for this reason
 //
 // The package itself goes by HTTP upload; the server learns of its end from the

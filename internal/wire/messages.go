@@ -10,9 +10,10 @@ import (
 //
 //	1  hello, welcome, collect, begun, refused, progress, ended, cancel, closed, bye, pong
 //	2  rotate
+//	3  rebase, rebased
 const (
 	MinVersion = 1
-	Version    = 2
+	Version    = 3
 )
 
 // Agree is the highest version that a device of a range of versions shares with
@@ -26,7 +27,7 @@ func Agree(versions [2]int) int {
 }
 
 // since is the version that brought messages which were not there from the first.
-var since = map[string]int{Rotate{}.fromServer(): 2}
+var since = map[string]int{Rotate{}.fromServer(): 2, Rebase{}.fromServer(): 3, Rebased{}.fromDevice(): 3}
 
 // Since is the version of the channel that brought a server's message: it is for
 // devices alone that agreed on that version, or on a later one.
@@ -79,6 +80,13 @@ type Closed struct {
 // one, and to tell of it by a KeyRequest. It says no more than that: the key is the
 // device's own.
 type Rotate struct{}
+
+// Rebase lets the device go on with an audit log that was restored from a backup,
+// though it has seen more of it proved. The statement is one of [audit.Rebase],
+// signed by the recovery key, which a server does not have.
+type Rebase struct {
+	Statement Statement `json:"statement"`
+}
 
 // Bye ends the connection.
 type Bye struct {
@@ -161,6 +169,13 @@ const (
 	EndCancelled End = "cancelled" // as asked
 )
 
+// Rebased answers a rebase, taken or refused: it says from which head on the next
+// proof has to start.
+type Rebased struct {
+	Head audit.Head `json:"head"` // now the device's last
+	Text string     `json:"text"` // why it was refused, for people, at most 1,024 bytes; "": it was taken
+}
+
 // Pong answers nothing: a device sends it now and then where its network would
 // close a silent connection sooner than the server pings.
 type Pong struct{}
@@ -170,6 +185,7 @@ func (Collect) fromServer() string { return "collect" }
 func (Cancel) fromServer() string  { return "cancel" }
 func (Closed) fromServer() string  { return "closed" }
 func (Rotate) fromServer() string  { return "rotate" }
+func (Rebase) fromServer() string  { return "rebase" }
 func (Bye) fromServer() string     { return "bye" }
 
 func (Hello) fromDevice() string    { return "hello" }
@@ -177,14 +193,15 @@ func (Begun) fromDevice() string    { return "begun" }
 func (Refused) fromDevice() string  { return "refused" }
 func (Progress) fromDevice() string { return "progress" }
 func (Ended) fromDevice() string    { return "ended" }
+func (Rebased) fromDevice() string  { return "rebased" }
 func (Pong) fromDevice() string     { return "pong" }
 
 // ServerMessages is the closed list of what a server may say.
 func ServerMessages() []FromServer {
-	return []FromServer{Welcome{}, Collect{}, Cancel{}, Closed{}, Rotate{}, Bye{}}
+	return []FromServer{Welcome{}, Collect{}, Cancel{}, Closed{}, Rotate{}, Rebase{}, Bye{}}
 }
 
 // DeviceMessages is the closed list of what a device may say.
 func DeviceMessages() []FromDevice {
-	return []FromDevice{Hello{}, Begun{}, Refused{}, Progress{}, Ended{}, Pong{}}
+	return []FromDevice{Hello{}, Begun{}, Refused{}, Progress{}, Ended{}, Rebased{}, Pong{}}
 }

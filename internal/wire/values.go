@@ -17,6 +17,10 @@ type Name string
 // Digest is "sha256:" and 64 lower-case hex digits.
 type Digest string
 
+// Statement is the signed statement of an [audit.Rebase], of at most
+// audit.MaxRebase bytes.
+type Statement []byte
+
 // Reason is a code from the closed list of reasons to end a connection.
 type Reason string
 
@@ -63,6 +67,13 @@ func (d Digest) check() error {
 		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
 			return fmt.Errorf("%.80q is not a digest", s)
 		}
+	}
+	return nil
+}
+
+func (s Statement) check() error {
+	if len(s) == 0 || len(s) > audit.MaxRebase {
+		return fmt.Errorf("a statement has %d bytes, want 1 to %d", len(s), audit.MaxRebase)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func collect() wire.Collect {
 }
 
 func TestMessagesArriveAsSent(t *testing.T) {
-	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Closed{Action: action}, wire.Rotate{}, wire.Bye{Reason: wire.ByeShutdown}} {
+	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Closed{Action: action}, wire.Rotate{}, wire.Rebase{Statement: []byte("{}")}, wire.Bye{Reason: wire.ByeShutdown}} {
 		frame, err := wire.EncodeServer(m)
 		if err != nil {
 			t.Fatalf("EncodeServer(%T) = %v", m, err)
@@ -51,6 +51,7 @@ func TestMessagesArriveAsSent(t *testing.T) {
 		wire.Refused{Action: action, Attempt: 1, Code: wire.RefusedProof, Text: "no"},
 		wire.Progress{Action: action, Attempt: 1, Stage: 1},
 		wire.Ended{Action: action, Attempt: 1, Code: wire.EndLost},
+		wire.Rebased{Head: audit.Head{Size: 1}, Text: "no"},
 		wire.Pong{},
 	} {
 		frame, err := wire.EncodeDevice(m)
@@ -82,8 +83,11 @@ func TestTheHighestCommonVersionIsSpoken(t *testing.T) {
 	// A message that came later never goes to those who do not know it.
 	for _, m := range wire.ServerMessages() {
 		want := wire.MinVersion
-		if _, ok := m.(wire.Rotate); ok {
+		switch m.(type) {
+		case wire.Rotate:
 			want = 2
+		case wire.Rebase:
+			want = 3
 		}
 		if got := wire.Since(m); got != want {
 			t.Errorf("%T is there since version %d, want %d", m, got, want)
@@ -118,6 +122,8 @@ func TestWhatIsNotInTheListIsRefused(t *testing.T) {
 		"an array":          "[" + good + "]",
 		"nothing":           "",
 		"too long":          `{"v":1,"type":"cancel","body":{"action":"` + strings.Repeat("a", wire.MaxMessage) + `"}}`,
+		"no statement":      `{"v":3,"type":"rebase","body":{"statement":""}}`,
+		"a long statement":  `{"v":3,"type":"rebase","body":{"statement":"` + strings.Repeat("AAAA", audit.MaxRebase/3+1) + `"}}`,
 		"a free reason":     `{"v":1,"type":"bye","body":{"reason":"because I say so"}}`,
 	} {
 		if m, err := wire.DecodeServer([]byte(bad)); err == nil {
@@ -129,8 +135,8 @@ func TestWhatIsNotInTheListIsRefused(t *testing.T) {
 // TestNoServerMessageCanNameAThing walks the types of all that a server may say.
 // A field may be a number, a list or struct of such, or a text with a type of
 // its own whose check was seen to refuse what could be a path, a pattern, a
-// command, a URL or a program. The proof is the one thing with bytes of its own
-// form: it is signed, and compared with the message, never used.
+// command, a URL or a program. The proof and the statement of a rebase alone have
+// bytes of their own form: they are signed, and compared, never used.
 func TestNoServerMessageCanNameAThing(t *testing.T) {
 	safe := map[reflect.Type]func(string) wire.FromServer{
 		reflect.TypeFor[wire.ActionID](): func(s string) wire.FromServer { return wire.Cancel{Action: wire.ActionID(s)} },
@@ -158,7 +164,7 @@ func TestNoServerMessageCanNameAThing(t *testing.T) {
 	}
 	var walk func(path string, typ reflect.Type)
 	walk = func(path string, typ reflect.Type) {
-		if typ == reflect.TypeFor[wire.Proof]() {
+		if typ == reflect.TypeFor[wire.Proof]() || typ == reflect.TypeFor[wire.Statement]() {
 			return
 		}
 		switch typ.Kind() {
@@ -183,7 +189,7 @@ func TestNoServerMessageCanNameAThing(t *testing.T) {
 }
 
 func FuzzDecodeServer(f *testing.F) {
-	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Rotate{}, wire.Bye{Reason: wire.ByeBusy}} {
+	for _, m := range []wire.FromServer{wire.Welcome{Version: 1}, collect(), wire.Cancel{Action: action}, wire.Rotate{}, wire.Rebase{Statement: []byte("{}")}, wire.Bye{Reason: wire.ByeBusy}} {
 		frame, err := wire.EncodeServer(m)
 		if err != nil {
 			f.Fatal(err)

@@ -370,6 +370,15 @@ func (s *State) Begin(id string, attempt int, head audit.Head, server time.Time)
 	})
 }
 
+// Rebase records that the log goes on from a head, whatever the device has seen
+// of it, by the rebase of that number.
+func (s *State) Rebase(head audit.Head, number int64) error {
+	return s.change(func(p *Progress) bool {
+		p.Head, p.Rebase = head, number
+		return true
+	})
+}
+
 // End records that an action has ended for good. For one that is not known, or
 // known as ended, nothing is written.
 func (s *State) End(id string) error {
