@@ -44,7 +44,8 @@ func (e *Engine) Next(ctx context.Context, tenant string, dev device.ID, head au
 	}
 	if errors.Is(err, fault.BadRequest) {
 		// The device has seen more of the log than there is: a backup was
-		// restored, or this is not the server it knew. It would refuse.
+		// restored, and no rebase made for it, or this is not the server it knew.
+		// It would refuse.
 		return Delivery{}, false, e.fail(ctx, tenant, dev, a.ID, a.Attempt, "proof",
 			fmt.Sprintf("The device knows an audit log of %d entries, and this server's is shorter", head.Size))
 	}
@@ -58,6 +59,12 @@ func (e *Engine) Next(ctx context.Context, tenant string, dev device.ID, head au
 		Action: wire.ActionID(a.ID), Attempt: a.Attempt, Profile: wire.Name(a.Profile), Plan: wire.Digest(a.Plan),
 		Commitment: wire.Digest(a.Opening.Commitment()), Proof: wire.Proof(proof),
 	}}, true, nil
+}
+
+// Rebase returns the statement, signed by the recovery key, that a device has to be
+// told before it can go on with the audit log of its tenant; nil where it can.
+func (e *Engine) Rebase(ctx context.Context, tenant string, head audit.Head) ([]byte, error) {
+	return e.Log.RebaseFor(ctx, tenant, head)
 }
 
 // Connected settles what the server believed to run against what the agent has

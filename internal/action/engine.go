@@ -36,6 +36,10 @@ type Log interface {
 	// first from leaves; the checkpoint is left to the caller.
 	Prove(ctx context.Context, tenant string, entries []int64, from int64) (audit.Proof, audit.Head, error)
 
+	// RebaseFor returns the statement by which one who knows a log by that head
+	// goes on with this one; nil where the head is of this one, or there is none.
+	RebaseFor(ctx context.Context, tenant string, known audit.Head) ([]byte, error)
+
 	// AuditEntries returns entries from index from on.
 	AuditEntries(ctx context.Context, tenant string, from int64, top int) ([]audit.Logged, error)
 

@@ -58,6 +58,7 @@ type conn struct {
 	head    audit.Head // of the audit log, as the device knows it
 	watched []action.ID
 	offered offer
+	rebased bool // it was sent a rebase, and has not answered: nobody knows its head
 }
 
 // offer is what a device was asked last and has not answered.

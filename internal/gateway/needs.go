@@ -22,6 +22,10 @@ type Engine interface {
 	// Next returns what the device has to be told, with its proof from head on.
 	Next(ctx context.Context, tenant string, dev device.ID, head audit.Head) (action.Delivery, bool, error)
 
+	// Rebase returns the statement that a device has to be told before it can go on
+	// with the log that it knows by that head; nil where it can.
+	Rebase(ctx context.Context, tenant string, head audit.Head) ([]byte, error)
+
 	// Connected settles what the server believed to run against what the agent
 	// has in memory, and returns those of running that have ended.
 	Connected(ctx context.Context, tenant string, dev device.ID, running []wire.Running) ([]action.ID, error)

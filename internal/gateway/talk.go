@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"swab/internal/action"
+	"swab/internal/audit"
 	"swab/internal/auth"
 	"swab/internal/device"
 	"swab/internal/fault"
@@ -28,16 +29,22 @@ func (g *Gateway) hello(c *conn, m wire.Hello) error {
 		Tenant: c.tenant, ID: c.device, Facts: m.Facts.Clean(), Catalog: m.Catalog, External: c.from, LastSeen: now,
 	})
 	c.kept.Store(now.UnixMilli())
-	var ended []action.ID
+	var (
+		ended  []action.ID
+		rebase []byte
+	)
 	if err == nil {
 		ended, err = g.engine.Connected(ctx, c.tenant, c.device, m.Running)
+	}
+	if err == nil && version >= wire.Since(wire.Rebase{}) {
+		rebase, err = g.engine.Rebase(ctx, c.tenant, m.Head)
 	}
 	if err != nil {
 		g.trouble(c, "hello", "", err)
 		return nil
 	}
 	c.mu.Lock()
-	c.head = m.Head
+	c.head, c.rebased = m.Head, rebase != nil
 	for _, r := range m.Running {
 		if !slices.Contains(ended, action.ID(r.Action)) {
 			c.watch(action.ID(r.Action))
@@ -51,6 +58,10 @@ func (g *Gateway) hello(c *conn, m wire.Hello) error {
 	g.send(c, wire.Welcome{Version: version})
 	for _, id := range ended {
 		g.send(c, wire.Closed{Action: wire.ActionID(id)})
+	}
+	if rebase != nil {
+		g.log.InfoContext(g.life, "device is told that the audit log was restored", "device", c.device, "known", m.Head.Size)
+		g.send(c, wire.Rebase{Statement: rebase})
 	}
 	g.attend(c)
 	return nil
@@ -105,6 +116,19 @@ func (g *Gateway) listen(c *conn, m wire.FromDevice) {
 			return
 		}
 		g.over(ctx, c, "refused", m.Action, m.Attempt, err)
+	case wire.Rebased:
+		c.mu.Lock()
+		asked := c.rebased
+		if asked {
+			c.head, c.rebased = m.Head, false
+		}
+		c.mu.Unlock()
+		if m.Text != "" {
+			g.log.WarnContext(g.life, "device does not go on with the restored audit log", "device", c.device, "known", m.Head.Size, "reason", audit.Clip(m.Text))
+		}
+		if asked {
+			g.attend(c)
+		}
 	case wire.Ended:
 		g.over(ctx, c, "ended", m.Action, m.Attempt, g.engine.Ended(ctx, c.tenant, c.device, m))
 	}
@@ -197,7 +221,7 @@ func (g *Gateway) attend(c *conn) {
 // here nobody knows which head the next proof must start from.
 func (g *Gateway) tell(ctx context.Context, c *conn) error {
 	c.mu.Lock()
-	watched, head := slices.Clone(c.watched), c.head
+	watched, head, rebased := slices.Clone(c.watched), c.head, c.rebased
 	c.mu.Unlock()
 	for _, id := range watched {
 		a, err := g.engine.Get(ctx, server(c.tenant), id)
@@ -209,6 +233,9 @@ func (g *Gateway) tell(ctx context.Context, c *conn) error {
 		case a.Status.Ended():
 			g.farewellOf(c, id, endOf(a))
 		}
+	}
+	if rebased { // what is offered has to be proved from the head that it answers with
+		return nil
 	}
 	next, ok, err := g.engine.Next(ctx, c.tenant, c.device, head)
 	if err != nil || !ok {

@@ -215,3 +215,48 @@ func proofsAreBounded(t *testing.T, s *store.Store) {
 		t.Errorf("an entry for no tenant: %v", err)
 	}
 }
+
+// rebasesAreKept: a statement is kept where it speaks of the log that is here, and
+// is for those alone who know another one.
+func rebasesAreKept(t *testing.T, s *store.Store) {
+	tenant, other := newTenant(t, s, 1), newTenant(t, s, 2)
+	head := func() audit.Head {
+		t.Helper()
+		h, err := s.Head(t.Context(), tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	first := head()
+	add := func(h audit.Head, number int64) error {
+		r := audit.Rebase{Tenant: tenant, Head: h, Number: number}
+		return s.AddRebase(t.Context(), r, fmt.Append(nil, "statement ", number), entry(audit.ActRebase, tenant, ""))
+	}
+	want := func(tenant string, known audit.Head, statement string) {
+		t.Helper()
+		if got, err := s.RebaseFor(t.Context(), tenant, known); err != nil || string(got) != statement {
+			t.Errorf("RebaseFor(%s, %d leaves) = %q, %v, want %q", tenant, known.Size, got, err, statement)
+		}
+	}
+	longer := audit.Head{Size: 1000, Hash: tlog.Hash{1}}
+	want(tenant, longer, "")
+	if err := add(first, 5); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, s, tenant, int(first.Size)+1)
+	wantFault(t, "a log that is not this one", add(longer, 9), fault.BadRequest, "")
+	wantFault(t, "another root", add(audit.Head{Size: first.Size, Hash: tlog.Hash{1}}, 9), fault.BadRequest, "")
+	wantFault(t, "a number that is there", add(head(), 5), fault.BadRequest, "")
+	checkLog(t, s, tenant, int(first.Size)+1)
+	want(tenant, audit.Head{}, "")
+	want(tenant, first, "")
+	want(tenant, head(), "")
+	want(tenant, longer, "statement 5")
+	want(tenant, audit.Head{Size: first.Size, Hash: tlog.Hash{1}}, "statement 5")
+	want(other, longer, "")
+	if err := add(head(), 6); err != nil {
+		t.Fatal(err)
+	}
+	want(tenant, longer, "statement 6")
+}

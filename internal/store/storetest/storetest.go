@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"LogProvesItself", logProvesItself},
 		{"LogIsItsLeaves", logIsItsLeaves},
 		{"LogsGrowSideBySide", logsGrowSideBySide},
+		{"RebasesAreKept", rebasesAreKept},
 		{"ProofsAreBounded", proofsAreBounded},
 		{"TokenAdmitsAsManyAsItCounts", tokenCounts},
 		{"TokenIsRefused", tokenIsRefused},
