@@ -25,5 +25,5 @@ func main() {
 
 // more is the commands beside those of package cli.
 func more() []command.Command {
-	return []command.Command{server.Command, agent.Command, quickstart.Command}
+	return []command.Command{server.Command, server.BackupCommand, server.RestoreCommand, server.AuditCommand, agent.Command, quickstart.Command}
 }

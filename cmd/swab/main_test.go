@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite docs/cli.md")
 
 func TestDocsOfTheCommandsMatchTheCode(t *testing.T) {
 	const name = "../../docs/cli.md"
-	want, err := command.Page("swab", append(cli.Commands(), more()...))
+	want, err := command.Page("swab", command.Join(cli.Commands(), more()))
 	if err != nil {
 		t.Fatal(err)
 	}

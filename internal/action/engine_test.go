@@ -314,6 +314,36 @@ func said(comment string) func() (string, error) {
 
 func there(action.Action) error { return nil }
 
+// TestNameReachesNoOtherDevice has a device within a person's reach tell the id of
+// one beyond it as its own name.
+func TestNameReachesNoOtherDevice(t *testing.T) {
+	w := newWorld(t)
+	a := w.collect()
+	pub, _, _ := ed25519.GenerateKey(rand.Reader)
+	near, err := w.store.Enrol(t.Context(), sha256.Sum256([]byte("token")), device.Device{
+		ID: device.IDOf(pub), Keys: []ed25519.PublicKey{pub}, FirstSeen: w.now, LastSeen: w.now, Facts: device.Facts{Name: string(w.dev.ID), System: device.Linux},
+	}, func(tenant string) audit.Entry {
+		return audit.NewEntry(w.now, audit.Leaf{Act: audit.ActEnrol, Object: string(device.IDOf(pub)), Result: audit.Done}, audit.Hidden{})
+	})
+	must(t, err)
+	policy := &auth.Policy{Groups: device.NewGroups([]device.Group{{ID: 1, Name: "near", Rank: 1,
+		Rule: device.Rule{{Property: device.ByName, Operator: device.Equals, Values: []string{near.Facts.Name}}}}})}
+	who := auth.Caller{Kind: auth.User, Tenant: tenant, ID: "ann", Scopes: auth.Scopes, Policy: policy,
+		Person: auth.Rights{Permissions: auth.RolePermissions, Reach: device.Reach{Groups: []int64{1}}}}
+	if !who.Sees(near) || who.Sees(w.dev) {
+		t.Fatal("the person sees other devices than the test means")
+	}
+	if got, err := w.Get(t.Context(), who, a.ID); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Get() of an action beyond reach = %+v, %v, want NotFound", got, err)
+	}
+	if _, err := w.Cancel(t.Context(), who, a.ID, func() (string, error) { return "", nil }); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Cancel() of an action beyond reach: %v, want NotFound", err)
+	}
+	if got, err := w.Target(t.Context(), who, string(w.dev.ID)); !errors.Is(err, fault.NotFound) {
+		t.Errorf("the id of a device beyond reach means %s, %v, want NotFound", got.ID, err)
+	}
+}
+
 // Who asks for too much, or in the wrong form, learns first whether the thing is there.
 func TestCommentIsAskedForLast(t *testing.T) {
 	w := newWorld(t)

@@ -20,7 +20,7 @@ import (
 // Main runs one of this package's commands or of those handed in, and returns
 // the exit code.
 func Main(ctx context.Context, args []string, env command.Env, more ...command.Command) int {
-	return command.Main(ctx, args, env, "swab", append(Commands(), more...))
+	return command.Main(ctx, args, env, "swab", command.Join(Commands(), more))
 }
 
 // Commands lists this package's commands, those of the main job first.

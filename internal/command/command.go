@@ -26,6 +26,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -64,6 +65,21 @@ type Command struct {
 	Help  string
 	Run   func() Runner // a fresh set of settings; nil for a noun
 	Verbs []Command     // of a noun
+}
+
+// Join is the commands of several lists as one. Where two have a noun, it has the
+// verbs of both.
+func Join(lists ...[]Command) []Command {
+	var all []Command
+	for _, c := range slices.Concat(lists...) {
+		i := slices.IndexFunc(all, func(noun Command) bool { return noun.Name == c.Name && noun.Run == nil && c.Run == nil })
+		if i < 0 {
+			all = append(all, c)
+			continue
+		}
+		all[i].Verbs = slices.Concat(all[i].Verbs, c.Verbs)
+	}
+	return all
 }
 
 // ExitError is an error with the exit code that it means.

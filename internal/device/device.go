@@ -200,15 +200,21 @@ func (d Device) Health(now time.Time) string {
 // Resolve picks the device that a caller's name means, among those whose id,
 // Entra id, full name or host name fits it: an id wins, then an Entra id, then a
 // full name, then a host name; of several with one name the only one that is not
-// inactive is meant. Nothing is ever guessed: ok is false where it is not exactly one, and ambiguous tells why.
+// inactive is meant. What has the form of an id means no device by its name: each
+// tells its own, and the one of that id need not be among the candidates. Nothing
+// is ever guessed: ok is false where it is not exactly one, and ambiguous tells why.
 func Resolve(name string, candidates []Device, now time.Time) (d Device, ok, ambiguous bool) {
 	lower := strings.ToLower(name)
-	for _, fits := range []func(Device) bool{
+	means := []func(Device) bool{
 		func(d Device) bool { return string(d.ID) == lower },
 		func(d Device) bool { return d.AADDevice == lower },
 		func(d Device) bool { return d.Facts.Name == lower },
 		func(d Device) bool { return d.HostName() == lower },
-	} {
+	}
+	if _, err := ParseID(lower); err == nil {
+		means = means[:1]
+	}
+	for _, fits := range means {
 		found := slices.DeleteFunc(slices.Clone(candidates), func(d Device) bool { return !fits(d) })
 		if len(found) > 1 {
 			active := slices.DeleteFunc(slices.Clone(found), func(d Device) bool { return d.Health(now) == Inactive })

@@ -39,6 +39,7 @@ func TestNameMeansOneDeviceOrNone(t *testing.T) {
 		return device.Device{ID: device.ID(id), Facts: device.Facts{Name: name}, LastSeen: now.Add(-seen)}
 	}
 	const day = 24 * time.Hour
+	id := strings.Repeat("ab", 20)
 	for _, tt := range []struct {
 		what, name string
 		among      []device.Device
@@ -54,6 +55,7 @@ func TestNameMeansOneDeviceOrNone(t *testing.T) {
 		{"two inactive twins", "web", []device.Device{dev("1", "web", 8*day), dev("2", "web", 9*day)}, "", true},
 		{"one that is inactive", "web", []device.Device{dev("1", "web", 8*day)}, "1", false},
 		{"nothing", "web", nil, "", false},
+		{"an id that another has for a name", id, []device.Device{dev("1", id, 0), dev("2", id+".corp", 0)}, "", false},
 		{"a part of a name", "we", []device.Device{dev("1", "web", 0)}, "", false},
 	} {
 		got, ok, ambiguous := device.Resolve(tt.name, tt.among, now)

@@ -28,6 +28,7 @@ const (
 	authorityFile = "ca.pem"
 	recoveryFile  = "recovery.key"
 	databaseFile  = "swab.db"
+	lockFile      = "server.lock"
 )
 
 // Bootstrap is what the first start leaves for the operator, in bootstrap.json:

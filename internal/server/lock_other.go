@@ -13,7 +13,7 @@ import (
 // already is removed first, which these systems refuse while another process has
 // it open.
 func lockDir(dir string) (*os.File, error) {
-	name := filepath.Join(dir, "server.lock")
+	name := filepath.Join(dir, lockFile)
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s is in use: another server runs on this data directory (%w)", name, err)
 	}

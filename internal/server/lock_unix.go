@@ -12,7 +12,7 @@ import (
 // lockDir takes the data directory for this process alone, until the file is
 // closed or the process ends, however it ends.
 func lockDir(dir string) (*os.File, error) {
-	name := filepath.Join(dir, "server.lock")
+	name := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

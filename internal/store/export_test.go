@@ -37,6 +37,9 @@ func (s *Store) Hold(ctx context.Context, n int, begun chan<- struct{}, then fun
 	})
 }
 
+// Waiting is how many calls wait for the writer.
+func (s *Store) Waiting() int { return len(s.writer.(*batches).requests) }
+
 // ReaderExec runs a statement on a connection for reading.
 func (s *Store) ReaderExec(ctx context.Context, query string, args ...any) error {
 	_, err := s.reader.exec(ctx, query, args...)

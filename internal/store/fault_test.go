@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,50 @@ func TestLostBatchFailsEveryCallOfIt(t *testing.T) {
 		t.Errorf("the batch after the lost one: %v", err)
 	}
 	wantLog(t, s, tenant, 4)
+}
+
+// TestLostGroupsAreForgotten loses a change of device groups together with a call of
+// its batch that went by them. The next change has the revision that the lost one
+// would have had, and its own groups.
+func TestLostGroupsAreForgotten(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "swab.db"))
+	tenant, d := newDevice(t, s)
+	standing, err := s.CreateAction(t.Context(), newAction(d, 1), link(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := func(name string) []device.Group {
+		return []device.Group{{ID: 1, Name: "some", Rank: 1, Rule: device.Rule{{Property: device.ByName, Operator: device.Equals, Values: []string{name}}}}}
+	}
+	var all sync.WaitGroup
+	begun := make(chan struct{})
+	all.Go(func() {
+		_ = s.Hold(t.Context(), 2, begun, func(exec func(string, ...any) error) error {
+			return errors.Join(exec("PRAGMA defer_foreign_keys = ON"), exec("UPDATE actions SET device = 'nobody' WHERE id = ?", standing.ID))
+		})
+	})
+	<-begun
+	all.Go(func() {
+		if err := store.SetGroups(t.Context(), s, tenant, named(d.Facts.Name)); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("the change of groups: %v, want Unavailable", err)
+		}
+	})
+	for s.Waiting() < 1 {
+		runtime.Gosched()
+	}
+	all.Go(func() {
+		if _, err := enrol(t, s, 2); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("the call after it: %v, want Unavailable", err)
+		}
+	})
+	all.Wait()
+	if err := store.SetGroups(t.Context(), s, tenant, named("another")); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Devices(t.Context(), tenant, device.Reach{Groups: []int64{1}}, odata.All())
+	if err != nil || len(page.Rows) != 0 {
+		t.Errorf("Devices() within the group = %d devices, %v; want none", len(page.Rows), err)
+	}
 }
 
 // TestFullDatabase fills a database that may not grow. What was acknowledged

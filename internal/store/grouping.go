@@ -105,7 +105,7 @@ func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock stri
 // transaction ends.
 func (t *tx) standing(ctx context.Context, tenant string) (standing, error) {
 	known := t.groups
-	if t.revised { // what it has written is not yet so
+	if t.revised { // what was written is not yet so, and may never be
 		known = new(compiled)
 	}
 	return standingOf(ctx, t.conn, known, tenant, t.dialect.share("groupings"))

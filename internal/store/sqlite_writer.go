@@ -21,10 +21,11 @@ const (
 
 // batches owns the one connection that writes to SQLite.
 type batches struct {
-	conn  *conn
-	trees *trees
-	log   *slog.Logger
-	done  chan struct{} // closed once the goroutine has ended
+	conn    *conn
+	trees   *trees
+	log     *slog.Logger
+	revised bool          // a call of the batch began a revision of device groups
+	done    chan struct{} // closed once the goroutine has ended
 
 	mu       sync.RWMutex // held by those who send
 	closed   bool
@@ -114,6 +115,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
+	w.revised = false
 	start := time.Now() // paces the batch, decides nothing
 	for r := first; r != nil; r = w.next(len(ran), start) {
 		ran = append(ran, r)
@@ -147,7 +149,10 @@ func (w *batches) savepoint(ctx context.Context, r *request) error {
 		return fmt.Errorf("begin a savepoint: %w", err)
 	}
 	w.trees.mark()
-	if r.err = fenced(ctx, w.log, r.run, &tx{conn: w.conn, trees: w.trees}); r.err != nil {
+	t := &tx{conn: w.conn, trees: w.trees, revised: w.revised}
+	if r.err = fenced(ctx, w.log, r.run, t); r.err == nil {
+		w.revised = t.revised
+	} else {
 		w.trees.back()
 		// SQLite ends the transaction itself after some errors, such as a full
 		// disk; there is no savepoint any more then.

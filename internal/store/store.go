@@ -71,8 +71,8 @@ type tx struct {
 	identity bool   // see revision.go
 
 	groups     *compiled // see grouping.go
-	revised    bool      // the call begins a revision of device groups
-	regrouping bool      // and a generation
+	revised    bool      // the transaction begins a revision of device groups
+	regrouping bool      // the call begins a generation of them
 }
 
 var errClosed = fault.Unavailable.Errorf(nil, "The server is stopping; try again later")
