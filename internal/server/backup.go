@@ -118,30 +118,43 @@ func copyUploads(ctx context.Context, database, from, to string) (kept map[strin
 
 func copyKept(ctx context.Context, st *store.Store, from, to string) (kept map[string]bool, copied int64, err error) {
 	kept = map[string]bool{}
+	err = eachKept(ctx, st, func(u vault.Upload) error {
+		n, err := vault.Copy(u, from, to)
+		if errors.Is(err, vault.ErrGone) {
+			return gone(ctx, st, u.ID)
+		}
+		if err == nil {
+			kept[vault.Name(u)] = true
+			copied += n
+		}
+		return err
+	})
+	return kept, copied, err
+}
+
+// eachKept hands every upload whose bytes are kept to f.
+func eachKept(ctx context.Context, st *store.Store, f func(vault.Upload) error) error {
 	for after := ""; ; {
 		list, err := st.KeptUploads(ctx, after, 0)
 		if err != nil || len(list) == 0 {
-			return kept, copied, err
+			return err
 		}
 		for _, u := range list {
-			after = u.ID
-			n, err := vault.Copy(u, from, to)
-			switch {
-			case errors.Is(err, vault.ErrGone):
-				if _, err := st.ChangeUpload(ctx, u.ID, func(u vault.Upload) (vault.Upload, error) {
-					u.State = vault.Deleted
-					return u, nil
-				}); err != nil {
-					return nil, 0, err
-				}
-			case err != nil:
-				return nil, 0, err
-			default:
-				kept[vault.Name(u)] = true
-				copied += n
+			if err := f(u); err != nil {
+				return err
 			}
 		}
+		after = list[len(list)-1].ID
 	}
+}
+
+// gone notes in the database that an upload's bytes are deleted.
+func gone(ctx context.Context, st *store.Store, id string) error {
+	_, err := st.ChangeUpload(ctx, id, func(u vault.Upload) (vault.Upload, error) {
+		u.State = vault.Deleted
+		return u, nil
+	})
+	return err
 }
 
 // removeDatabase removes a database with the files that SQLite keeps beside it.
@@ -233,7 +246,7 @@ func (r *restore) Run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	return rebaseIn(ctx, env, "sqlite:"+database, key)
+	return rebaseIn(ctx, env, "sqlite:"+database, r.Data, key)
 }
 
 func readBackup(dir string) (backedUp, error) {

@@ -17,6 +17,7 @@ import (
 	"swab/internal/command"
 	"swab/internal/keys"
 	"swab/internal/store"
+	"swab/internal/vault"
 )
 
 // AuditCommand is `swab audit rebase`, the one command of the audit log that works
@@ -59,15 +60,48 @@ func (r *rebase) Run(ctx context.Context, env command.Env) error {
 		return fmt.Errorf("%w; stop it, restore the backup, and run this before it is started again", err)
 	}
 	defer lock.Close()
-	return rebaseIn(ctx, env, r.database(), key)
+	return rebaseIn(ctx, env, r.database(), r.Data, key)
 }
 
-func rebaseIn(ctx context.Context, env command.Env, database string, key ed25519.PrivateKey) error {
+func rebaseIn(ctx context.Context, env command.Env, database, data string, key ed25519.PrivateKey) error {
 	st, err := store.Open(ctx, store.Options{Database: database, Now: env.Now})
 	if err != nil {
 		return err
 	}
-	return errors.Join(rebaseAll(ctx, env, st, key), st.Close())
+	err = rebaseAll(ctx, env, st, key)
+	if err == nil {
+		err = lookForMissing(ctx, env, st, data)
+	}
+	return errors.Join(err, st.Close())
+}
+
+// lookForMissing says which packages the data directory lacks, and notes as deleted
+// what was under way when the backup was made and is not in it.
+func lookForMissing(ctx context.Context, env command.Env, st *store.Store, data string) error {
+	cut, packages := 0, 0
+	err := eachKept(ctx, st, func(u vault.Upload) error {
+		missing, err := vault.Missing(u, data)
+		switch {
+		case err != nil || !missing:
+			return err
+		case u.State == vault.Receiving || u.State == vault.Complete:
+			cut++
+			return gone(ctx, st, u.ID)
+		}
+		packages++
+		fmt.Fprintf(env.Stderr, "missing: %s, of action %s\n", filepath.Join(data, filepath.FromSlash(vault.Name(u))), u.Action)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for packages that are missing: %w", err)
+	}
+	if cut > 0 {
+		fmt.Fprintf(env.Stdout, "%d uploads that were under way are not in the backup: their actions begin anew or fail\n", cut)
+	}
+	if packages > 0 {
+		return fmt.Errorf("the logs are rebased, and %d packages are missing from %s: copy them there before the server is started", packages, data)
+	}
+	return nil
 }
 
 func rebaseAll(ctx context.Context, env command.Env, st *store.Store, key ed25519.PrivateKey) error {

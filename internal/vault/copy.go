@@ -49,6 +49,19 @@ func Copy(u Upload, from, to string) (int64, error) {
 	return u.Offset, nil
 }
 
+// Missing says whether an upload's bytes are not in a vault's folder, or fewer than
+// its record says.
+func Missing(u Upload, dir string) (bool, error) {
+	f, err := (&Vault{dir: directory(dir)}).read(u)
+	if errors.Is(err, errLost) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, f.Close()
+}
+
 // write puts a file in its place whole and durable, or not at all. want is the
 // SHA-256 that it must have, in hex; "" for any.
 func write(name string, r io.Reader, mode fs.FileMode, want string) error {
