@@ -48,12 +48,13 @@ func groups(ctx context.Context, t *table, dir string) error {
 	return amid(ctx, dir, func(m many) error { return measureGroups(ctx, t, m) })
 }
 
-// many is a store with many machines and ten times as many actions.
+// many is a store with many machines and many actions of each.
 type many struct {
 	name     string
 	store    *store.Store
 	db       *sql.DB // the same, beside the store
 	machines int
+	each     int    // actions of each machine
 	server   string // folder of its server's files; "": it has none
 
 	series, collect, noBytes string // words of the database
@@ -71,6 +72,7 @@ func amid(ctx context.Context, dir string, measure func(many) error) error {
 	}
 	defer server.Close()
 	file := filepath.Join(dir, "lists.db")
+	clear := func() error { return os.RemoveAll(file) } // the next one wants the room
 	for _, one := range []struct {
 		many
 		database, driver, source string
@@ -84,8 +86,12 @@ func amid(ctx context.Context, dir string, measure func(many) error) error {
 			series: "(SELECT generate_series AS i FROM generate_series(0::bigint, %d - 1))",
 		}, server.URL, "pgx", server.URL},
 	} {
-		fmt.Fprintf(os.Stderr, "lists of %d machines and %d actions, %s\n", machines, machines*10, one.name)
 		m := one.many
+		if only := os.Getenv("STORE"); only != "" && !strings.EqualFold(only, m.name) {
+			continue
+		}
+		m.each = number("ACTIONS", 10)
+		fmt.Fprintf(os.Stderr, "lists of %d machines and %d actions, %s\n", machines, machines*m.each, m.name)
 		if one.driver == "pgx" {
 			at, err := url.Parse(server.URL)
 			if err != nil {
@@ -102,8 +108,8 @@ func amid(ctx context.Context, dir string, measure func(many) error) error {
 		if err == nil {
 			err = measure(m)
 		}
-		if err := errors.Join(err, m.db.Close(), m.store.Close()); err != nil {
-			return fmt.Errorf("%s: %w", one.name, err)
+		if err := errors.Join(err, m.db.Close(), m.store.Close(), clear()); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	return nil
@@ -111,7 +117,7 @@ func amid(ctx context.Context, dir string, measure func(many) error) error {
 
 const listTenant = "0000000a-0000-7000-8000-000000000001"
 
-// fill makes a tenant with machines and ten times as many actions.
+// fill makes a tenant with machines and their actions.
 func (m many) fill(ctx context.Context) error {
 	s, series, machines := m.store, m.series, m.machines
 	nothing := func(what string) audit.Entry {
@@ -155,15 +161,15 @@ func (m many) fill(ctx context.Context) error {
 		fmt.Sprintf("INSERT INTO device_tags (tenant, tag, device) SELECT '%s', 'Rare', %s FROM %s x WHERE i %% 5000 = 1", listTenant, fmt.Sprintf(deviceID, "i"), fmt.Sprintf(series, machines)),
 	}
 	// In parts: what is checked at a statement's end is in memory until then.
-	for part := range 10 {
+	for part := range m.each {
 		numbers := fmt.Sprintf("(SELECT i + %d AS i FROM "+series+" y)", part*machines, machines)
 		statements = append(statements, copyRows("actions", a.ID, numbers, map[string]string{
 			"id": "'00000000-0000-7000-8000-0000' || (10000000 + i)", "device": fmt.Sprintf(deviceID, fmt.Sprintf("i %% %d", machines)),
 			"device_name": fmt.Sprintf("'host' || (i %% %d) || '.example.org'", machines),
-			"status":      fmt.Sprintf("CASE WHEN i >= %d THEN 'Pending' WHEN i < 5000 THEN 'TimeOut' WHEN i %% 20 = 0 THEN 'Failed' ELSE 'Succeeded' END", machines*10-machines/100),
+			"status":      fmt.Sprintf("CASE WHEN i >= %d THEN 'Pending' WHEN i < 5000 THEN 'TimeOut' WHEN i %% 20 = 0 THEN 'Failed' ELSE 'Succeeded' END", machines*m.each-machines/100),
 			"requestor":   "CASE WHEN i % 100000 = 7 THEN 'rare' ELSE 'app-' || (i % 20) END", "requestor_id": "'id-' || (i / 20 % 20)",
 			"external_id": "CASE WHEN i % 10 = 0 THEN 'case-' || (i / 100) ELSE '' END",
-			"created":     fmt.Sprintf("%d + i * 10000000", now-int64(machines)*1e8), "updated": fmt.Sprintf("%d + i * 10000000 + (i %% 600) * 10000000", now-int64(machines)*1e8),
+			"created":     fmt.Sprintf("%d + i * 10000000", now-int64(machines*m.each)*1e7), "updated": fmt.Sprintf("%d + i * 10000000 + (i %% 600) * 10000000", now-int64(machines*m.each)*1e7),
 		}))
 	}
 	for _, statement := range slices.Concat(statements, siteStatements, []string{m.collect}) {

@@ -7,7 +7,9 @@
 // as root to see what an agent sees; ROUNDS and CROWD set its size. With the
 // argument "lists" (device groups among them), "groups", "collects" or "signins" it
 // measures that alone. FULL=1 measures lists and device groups among as many machines
-// and actions as are promised, which takes 40 GB of disk and half an hour.
+// and actions as are promised, which takes 40 GB of disk and half an hour; there,
+// STORE=sqlite or postgresql measures one of the stores, and ACTIONS is how many each
+// machine has (10).
 package main
 
 import (
