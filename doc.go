@@ -37,6 +37,7 @@
 //	internal/auth              who may do what
 //	internal/signin            how people sign in
 //	internal/vault             where packages lie
+//	internal/retention         how long they are kept, and legal holds
 //	internal/collect           the engine of collection; host and linux below it
 //
 //	the ground, pure

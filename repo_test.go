@@ -27,7 +27,7 @@ var floors = []struct {
 		"internal/fault", "internal/canon", "internal/dsse", "internal/dpop", "internal/catalog", "internal/device", "internal/keys",
 		"internal/row", "internal/evidence", "internal/parse", "internal/wire", "internal/audit", "internal/odata", "internal/origin", "internal/command", "internal/limit", "internal/credential", "internal/accessfile", "client", "api",
 	}, true},
-	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/signin", "internal/vault", "internal/collect"}, true},
+	{"core", []string{"internal/action", "internal/fleet", "internal/access", "internal/auth", "internal/signin", "internal/vault", "internal/retention", "internal/collect"}, true},
 	{"doors", []string{
 		"internal/api", "internal/issuer", "internal/manual", "internal/gateway", "internal/agent", "internal/cli", "internal/store", "internal/bus", "internal/federation",
 	}, false},
@@ -55,6 +55,9 @@ var alone = []struct{ room, mustNot, because string }{
 	{"internal/auth", "internal/access", "permission comes first"},
 	{"internal/vault", "internal/action", "bytes know no actions"},
 	{"internal/vault", "internal/access", "bytes know no administrators"},
+	{"internal/vault", "internal/retention", "bytes know no rules"},
+	{"internal/action", "internal/retention", "the life of an action ends before its package's"},
+	{"internal/retention", "internal/access", "how long packages are kept has nothing to do with who may come in"},
 	{"internal/collect", "internal/vault", "a device has no vault"},
 	{"internal/collect", "internal/auth", "a device has no callers"},
 	{"internal/collect", "internal/fleet", "a device knows no other"},
@@ -70,6 +73,7 @@ var alone = []struct{ room, mustNot, because string }{
 	{"internal/cli", "internal/fleet", "the command line speaks the public API"},
 	{"internal/cli", "internal/access", "the command line speaks the public API"},
 	{"internal/cli", "internal/vault", "the command line speaks the public API"},
+	{"internal/cli", "internal/retention", "the command line speaks the public API"},
 	{"internal/cli", "internal/collect", "the command line collects nothing"},
 	{"client", "internal", "the client is public and stands alone"},
 }
@@ -197,7 +201,7 @@ func TestAgentLinksOnlyItsModules(t *testing.T) {
 				}
 			}
 			if path, ours := strings.CutPrefix(p.ImportPath, "swab/"); ours {
-				for _, a := range []string{"internal/server", "internal/api", "internal/gateway", "internal/store", "internal/action", "internal/fleet", "internal/access", "internal/vault", "internal/auth", "internal/signin", "client"} {
+				for _, a := range []string{"internal/server", "internal/api", "internal/gateway", "internal/store", "internal/action", "internal/fleet", "internal/access", "internal/vault", "internal/retention", "internal/auth", "internal/signin", "client"} {
 					if within(path, a) {
 						t.Errorf("%s: the agent links %s", system, path)
 					}

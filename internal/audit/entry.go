@@ -111,6 +111,15 @@ const (
 	ActRemoveTOTP     Act = "user.totp.remove"
 	ActRecovery       Act = "user.recovery.make" // new recovery codes
 
+	// How long packages are kept. Object: the tenant, the hold, and of an expiry the
+	// action. The hidden comment of the first three has the Changes.
+	ActChangeRetention Act = "retention.change"
+	ActAddHold         Act = "hold.add"
+	ActRemoveHold      Act = "hold.remove"
+	ActExpire          Act = "package.expire" // a package's bytes, or an attempt's, were deleted; Detail: the rule
+	ActReadRetention   Act = "retention.read" // this and the next: only a refused one is an entry
+	ActReadHold        Act = "hold.read"
+
 	// Object: the tenant. A revocation is in the tenant's own log as well.
 	ActCreateTenant Act = "tenant.create"
 	ActRevokeTenant Act = "tenant.revoke"

@@ -32,7 +32,7 @@ func (d directory) path(name string) string {
 
 // prepare makes the root and its folders.
 func (d directory) prepare() error {
-	for _, name := range []string{uploads, packages, quarantine} {
+	for _, name := range []string{uploads, packages, quarantine, expiring} {
 		if err := os.MkdirAll(d.path(name), 0o700); err != nil {
 			return fmt.Errorf("make the package folder: %w", err)
 		}

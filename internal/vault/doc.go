@@ -21,13 +21,16 @@
 //
 // The record says where an upload stands and the bytes follow or precede it by
 // one step, so each move can be repeated after a crash: bytes are in their final
-// place before the record says so.
+// place before the record says so. Expiry is the other way about, since its entry in
+// the audit log has to come before the loss: the record says Deleted first, and a
+// note in the folder expiring has the bytes found that a crash left.
 //
 // # On disk
 //
 //	uploads/ID.part            receiving, complete, partial
 //	packages/TENANT/ACTION.zip sealed, mode 0400
 //	quarantine/ID.zip          did not verify, mode 0400
+//	expiring/ID.STATE          a note: these bytes are about to be deleted
 //
 // Names, limits and hashes are made here; only the type directory knows that
 // the bytes are files. Another back end takes its place and nothing else.

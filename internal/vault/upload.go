@@ -31,7 +31,7 @@ type Upload struct {
 	Length  int64  // -1 until the device knows it
 	Limit   int64  // most bytes it may have
 	SHA256  string // hex, of the whole; "" before it is sealed
-	Reason  string // why it was quarantined
+	Reason  string // why it was quarantined, kept or deleted
 	Created time.Time
 	Updated time.Time
 }

@@ -1,0 +1,4 @@
+package retention
+
+// MostExpired is what one sweep deletes of one tenant.
+const MostExpired = mostExpired
