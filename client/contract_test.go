@@ -163,8 +163,17 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return second(c.CreateTenant(ctx, "fabrikam.example"))
 	},
 	"revokeTenant": func(ctx context.Context, c *client.Client) error { return second(c.RevokeTenant(ctx, "a")) },
-	"listKeys":     func(ctx context.Context, c *client.Client) error { return second(c.TokenKeys(ctx)) },
-	"rotateKey":    func(ctx context.Context, c *client.Client) error { return second(c.RotateTokenKey(ctx, true)) },
+	"getRetention": func(ctx context.Context, c *client.Client) error { return second(c.Retention(ctx)) },
+	"changeRetention": func(ctx context.Context, c *client.Client) error {
+		return second(c.ChangeRetention(ctx, client.RetentionChange{Days: &client.Rule[int]{Figure: 90}, Bytes: &client.Rule[int64]{}}))
+	},
+	"listHolds": func(ctx context.Context, c *client.Client) error { return second(c.Holds(ctx)) },
+	"addHold": func(ctx context.Context, c *client.Client) error {
+		return second(c.AddHold(ctx, client.HoldRequest{Device: "web1", Reason: "x"}))
+	},
+	"removeHold": func(ctx context.Context, c *client.Client) error { return second(c.RemoveHold(ctx, "a")) },
+	"listKeys":   func(ctx context.Context, c *client.Client) error { return second(c.TokenKeys(ctx)) },
+	"rotateKey":  func(ctx context.Context, c *client.Client) error { return second(c.RotateTokenKey(ctx, true)) },
 
 	"getToken": func(ctx context.Context, c *client.Client) error { return second(c.Machine(ctx, "web1")) }, // each call needs one
 }

@@ -35,6 +35,7 @@ import (
 	"swab/internal/limit"
 	"swab/internal/odata"
 	"swab/internal/origin"
+	"swab/internal/retention"
 	"swab/internal/vault"
 )
 
@@ -131,6 +132,16 @@ type register interface {
 	RotateTokenKey(ctx context.Context, who auth.Caller, read func() (withdraw bool, err error)) (keys.Record, error)
 }
 
+// keeper is what the API asks of the core about how long packages are kept;
+// *retention.Keeper satisfies it, by the same rules.
+type keeper interface {
+	Show(ctx context.Context, who auth.Caller) (retention.Policy, error)
+	Set(ctx context.Context, who auth.Caller, read func() (retention.Change, error)) (retention.Policy, error)
+	Holds(ctx context.Context, who auth.Caller) ([]retention.Hold, error)
+	Hold(ctx context.Context, who auth.Caller, read func() (retention.NewHold, error)) (retention.Hold, error)
+	Release(ctx context.Context, who auth.Caller, id string) (retention.Hold, error)
+}
+
 // records is what the API reads without a caller, for a link that was signed.
 type records interface {
 	// Action returns one action, or fault.NotFound.
@@ -153,6 +164,7 @@ type Config struct {
 	Engine   operations
 	Fleet    devices
 	Register register
+	Keeper   keeper
 	Records  records
 	Vault    packages
 	Keys     *keys.Ring

@@ -114,6 +114,11 @@ var rightsOf = map[string]auth.Right{
 	"POST api/admin/v1/devices/{device}/restore":                administering,
 	"POST api/admin/v1/devices/{device}/rotateKey":              administering,
 	"POST api/admin/v1/devices/{device}/revoke":                 administering,
+	"GET api/admin/v1/retention":                                administering,
+	"PATCH api/admin/v1/retention":                              administering,
+	"GET api/admin/v1/holds":                                    administering,
+	"POST api/admin/v1/holds":                                   administering,
+	"DELETE api/admin/v1/holds/{hold}":                          administering,
 	"GET api/admin/v1/keys/access-tokens":                       ruling,
 	"POST api/admin/v1/keys/access-tokens/rotate":               ruling,
 }

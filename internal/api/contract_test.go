@@ -143,6 +143,7 @@ const (
 	exampleApp        = "7f0e6d5c-1a2b-4c3d-8e9f-001122334455"
 	exampleSecret     = "3c9a52d4-0b71-4e6f-a8d2-9f1e2d3c4b5a"
 	exampleEnrollment = "8b1d4f2a-6c3e-4a59-9f70-2e1d0c9b8a76"
+	exampleHold       = "a2f47c19-5e8b-4d36-9b01-4c7d8e9f0a1b"
 	exampleTenant     = "6e5d4c3b-2a19-4f08-b7c6-d5e4f3a2b190"
 	exampleUser       = "5c1e8a3d-2f7b-4c96-8d04-a1b2c3d4e5f7"
 	exampleUserGroup  = "4f7c2b1e-9a3d-4e58-b6c0-7d8e9f0a1b2c"
@@ -180,6 +181,12 @@ func (s *story) before(operation string) {
 		}
 	case "createEnrollment":
 		s.pair("2027-01-31T12:00:00Z", s.now().AddDate(0, 2, 0).UTC().Format("2006-01-02")+"T12:00:00Z")
+	case "listHolds":
+		g := s.as(s.t, full, "POST", adminPath+"holds", `{"device":"`+string(s.device.ID)+`","reason":"Case 2026-118"}`)
+		if g.status != http.StatusCreated {
+			s.t.Fatal(g.raw)
+		}
+		s.pair(exampleHold, g.text("id"))
 	case "revokeDevice":
 		s.pair(exampleMachine, string(s.enrol(s.t, "old-web.corp.example").ID))
 	case "listTenants":
@@ -227,6 +234,7 @@ func (s *story) after(operation string, g got) {
 		{"createApp", "id", exampleApp},
 		{"addSecret", "id", exampleSecret},
 		{"createEnrollment", "id", exampleEnrollment},
+		{"addHold", "id", exampleHold},
 		{"createTenant", "tenantId", exampleTenant},
 	} {
 		if learnt.operation == operation {

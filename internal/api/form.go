@@ -11,8 +11,9 @@ import (
 // form is the body of a request that makes something, as far as it could be
 // read: err is the first thing that is wrong with it.
 type form struct {
-	raw map[string]json.RawMessage
-	err error
+	raw   map[string]json.RawMessage
+	given map[string]json.RawMessage // those that are null too
+	err   error
 }
 
 // form reads the body as a JSON object. Unlike on Defender's routes a property
@@ -34,11 +35,10 @@ func readForm(data []byte, names []string) *form {
 	if f.raw, f.err = parse(data, names); f.err != nil {
 		return f
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
+	if err := json.Unmarshal(data, &f.given); err != nil {
 		f.err = bad("it is not a JSON object")
 	}
-	for name := range all {
+	for name := range f.given {
 		if !slices.Contains(names, name) {
 			f.err = bad("there is no property %s here", clip(name))
 		}
@@ -85,6 +85,19 @@ func (f *form) count(name string) int {
 		f.err = bad("%s is not a whole number from 1 on", name)
 	}
 	return int(n)
+}
+
+// size is count for what may be more than 2^31.
+func (f *form) size(name string) int64 {
+	raw, there := f.raw[name]
+	if !there || f.err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < 1 {
+		f.err = bad("%s is not a whole number from 1 on", name)
+	}
+	return n
 }
 
 // truth is true or false, false where it is missing or null.
@@ -165,6 +178,15 @@ func (f *form) table(name string) map[string]string {
 // what a change leaves as it was.
 func wanted[T any](f *form, name string, read func(string) T) *T {
 	if _, there := f.raw[name]; !there {
+		return nil
+	}
+	return new(read(name))
+}
+
+// ruled is wanted for a property of which null is a value: what reads it makes the
+// zero value of it.
+func ruled[T any](f *form, name string, read func(string) T) *T {
+	if _, there := f.given[name]; !there {
 		return nil
 	}
 	return new(read(name))

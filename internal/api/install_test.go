@@ -34,6 +34,7 @@ import (
 	"swab/internal/issuer"
 	"swab/internal/keys"
 	"swab/internal/origin"
+	"swab/internal/retention"
 	"swab/internal/signin"
 	"swab/internal/store"
 	"swab/internal/store/storetest"
@@ -103,6 +104,7 @@ type installation struct {
 	store   *store.Store
 	vault   *vault.Vault
 	engine  *action.Engine
+	keeper  *retention.Keeper
 	tokens  *auth.Tokens
 	ring    *keys.Ring
 	device  device.Device
@@ -164,7 +166,9 @@ func install(t testing.TB) *installation {
 
 	hasher := credential.NewHasher(1)
 	in.tally = auth.NewTally(in.store, in.now, log)
+	in.keeper = &retention.Keeper{Records: in.store, Bytes: in.vault, Devices: in.engine.Devices, Now: in.now, Logger: log}
 	in.api = New(Config{
+		Keeper: in.keeper,
 		Engine: in.engine, Fleet: &fleet.Fleet{Records: in.store, Groups: in.tokens.Directory, Now: in.now, Logger: log}, Register: &access.Register{Records: in.store, Bus: wake, Ring: ring, Hasher: hasher, Home: tenantID, Now: in.now, Logger: log}, Records: in.store, Vault: in.vault, Keys: ring, Tokens: in.tokens, Tally: in.tally,
 		Origin: set, Home: tenantID, Now: in.now, Log: log,
 	})

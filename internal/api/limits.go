@@ -125,6 +125,11 @@ var limits = []limited{
 	{"POST api/admin/v1/devices/{device}/restore", "restoreDevice", usual},
 	{"POST api/admin/v1/devices/{device}/rotateKey", "rotateDeviceKey", usual},
 	{"POST api/admin/v1/devices/{device}/revoke", "revokeDevice", usual},
+	{"GET api/admin/v1/retention", "getRetention", usual},
+	{"PATCH api/admin/v1/retention", "changeRetention", usual},
+	{"GET api/admin/v1/holds", "listHolds", usual},
+	{"POST api/admin/v1/holds", "addHold", usual},
+	{"DELETE api/admin/v1/holds/{hold}", "removeHold", usual},
 	{"GET api/admin/v1/keys/access-tokens", "listKeys", usual},
 	{"POST api/admin/v1/keys/access-tokens/rotate", "rotateKey", usual},
 }

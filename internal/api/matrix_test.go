@@ -115,6 +115,11 @@ var matrix = map[string]asked{
 	"POST api/admin/v1/devices/{device}/restore":                {own: 200},
 	"POST api/admin/v1/devices/{device}/rotateKey":              {own: 200},
 	"POST api/admin/v1/devices/{device}/revoke":                 {own: 200},
+	"GET api/admin/v1/retention":                                {own: 200},
+	"PATCH api/admin/v1/retention":                              {body: `{"days":9000}`, own: 200},
+	"GET api/admin/v1/holds":                                    {own: 200},
+	"POST api/admin/v1/holds":                                   {body: `{"device":"{device}","reason":"x"}`, own: 201},
+	"DELETE api/admin/v1/holds/{hold}":                          {own: 200},
 	"GET api/admin/v1/keys/access-tokens":                       {own: 200, home: true},
 	"POST api/admin/v1/keys/access-tokens/rotate":               {own: 200, home: true},
 	"GET packages/{tenant}/{file}":                              {own: 200},
@@ -152,7 +157,7 @@ var absent = things{
 	"app": "00000000-0000-4000-8000-000000000001", "secret": "00000000-0000-4000-8000-000000000002", "certificate": strings.Repeat("0", 64),
 	"enrollment": "00000000-0000-4000-8000-000000000003", "tenant": "00000000-0000-4000-8000-000000000004", "tag": "nosuch",
 	"user": "00000000-0000-4000-8000-000000000005", "principal": "nosuch@corp.example", "userGroup": "00000000-0000-4000-8000-000000000006",
-	"role": "00000000-0000-4000-8000-000000000007", "deviceGroup": "1000000", "issuer": "00000000-0000-4000-8000-000000000008",
+	"role": "00000000-0000-4000-8000-000000000007", "deviceGroup": "1000000", "issuer": "00000000-0000-4000-8000-000000000008", "hold": "00000000-0000-4000-8000-000000000009",
 }
 
 // alike are things that may look the same in two tenants: numbers.
@@ -191,6 +196,7 @@ func (in *installation) furnish(t *testing.T, of another, name string) party {
 	person := ask(201, "POST", adminPath+"users", `{"principal":"ann@`+name+`","groups":["`+group+`"]}`)
 	role := ask(201, "POST", adminPath+"roles", `{"name":"role of `+name+`","permissions":["View data"],"userGroups":["`+group+`"]}`)
 	issuer := ask(201, "POST", adminPath+"issuers", `{"name":"issuer of `+name+`","url":"https://sts.`+name+`","audiences":["api://swab"]}`)
+	held := ask(201, "POST", adminPath+"holds", `{"action":"`+action+`","reason":"hold of `+name+`"}`)
 	in.parties++ // each has another number
 	var deviceGroup got
 	for range in.parties {
@@ -207,7 +213,7 @@ func (in *installation) furnish(t *testing.T, of another, name string) party {
 	p.things = things{
 		"machine": string(house.device.ID), "device": string(house.device.ID), "name": name, "action": action, "attempt": "1", "index": "0", "app": app.text("id"), "secret": second.text("id"),
 		"certificate": cert.text("id"), "enrollment": token.text("id"), "tenant": of.id, "tag": "tag of " + name,
-		"user": person.text("id"), "principal": person.text("principal"), "userGroup": group, "role": role.text("id"), "deviceGroup": fmt.Sprint(deviceGroup.json["id"]), "issuer": issuer.text("id"),
+		"user": person.text("id"), "principal": person.text("principal"), "userGroup": group, "role": role.text("id"), "deviceGroup": fmt.Sprint(deviceGroup.json["id"]), "issuer": issuer.text("id"), "hold": held.text("id"),
 	}
 	return p
 }
@@ -221,7 +227,7 @@ func (in *installation) state(t *testing.T, p party) string {
 	}
 	all := fmt.Sprintln(len(entries), "entries")
 	for _, path := range []string{"/api/machines", "/api/machineactions", adminPath + "apps", adminPath + "enrollments", adminPath + "tenants", adminPath + "devices",
-		adminPath + "users", adminPath + "userGroups", adminPath + "roles", adminPath + "deviceGroups", adminPath + "issuers"} {
+		adminPath + "users", adminPath + "userGroups", adminPath + "roles", adminPath + "deviceGroups", adminPath + "issuers", adminPath + "retention", adminPath + "holds"} {
 		g := in.with(t, p.another, "GET", path, "")
 		if g.status != http.StatusOK {
 			t.Fatalf("GET %s: %d %s", path, g.status, g.raw)

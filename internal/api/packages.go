@@ -121,17 +121,32 @@ func (a *API) download(ctx context.Context, c *call) error {
 
 // open opens an action's package.
 func (a *API) open(ctx context.Context, act action.Action) (vault.Content, error) {
-	gone := func(cause error) error {
-		return fault.NotFound.Errorf(cause, "The package of action %s was deleted", act.ID)
-	}
 	if act.Package == nil {
-		return vault.Content{}, gone(nil)
+		return vault.Content{}, fault.NotFound.Errorf(nil, "The package of action %s was deleted", act.ID)
 	}
 	content, err := a.Vault.Open(ctx, act.Package.Upload)
-	if errors.Is(err, fault.NotFound) {
-		return vault.Content{}, gone(err)
+	if !errors.Is(err, fault.NotFound) {
+		return content, err
 	}
-	return content, err
+	uploads, readErr := a.Vault.UploadsOf(ctx, act.Tenant, act.ID)
+	if readErr != nil {
+		return vault.Content{}, readErr
+	}
+	why := ""
+	for _, u := range uploads {
+		if u.ID == act.Package.Upload {
+			why = because(u)
+		}
+	}
+	return vault.Content{}, fault.NotFound.Errorf(err, "The package of action %s was deleted%s", act.ID, why)
+}
+
+// because is why an upload was deleted, to stand behind what says that it was.
+func because(u vault.Upload) string {
+	if u.State != vault.Deleted || u.Reason == "" {
+		return ""
+	}
+	return ": " + u.Reason
 }
 
 // attempt serves what a dead attempt delivered, to administrators and as bytes
@@ -149,7 +164,11 @@ func (a *API) attempt(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	why := ""
 	for _, u := range uploads {
+		if u.Attempt == number {
+			why = because(u)
+		}
 		if u.Attempt != number || u.State != vault.Partial && u.State != vault.Quarantined {
 			continue
 		}
@@ -161,7 +180,7 @@ func (a *API) attempt(ctx context.Context, c *call) error {
 		c.w.Header().Set("Content-Type", "application/octet-stream")
 		return c.send("unverified-attempt-"+strconv.Itoa(number)+"-"+fileName(act), u.Updated, content)
 	}
-	return fault.NotFound.Errorf(nil, "Nothing is kept of attempt %d of action %s", number, act.ID)
+	return fault.NotFound.Errorf(nil, "Nothing is kept of attempt %d of action %s%s", number, act.ID, why)
 }
 
 // fileName is what a client may call a package: the device's name, as far as it

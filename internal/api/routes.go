@@ -109,6 +109,11 @@ func (a *API) table() []route {
 		{"POST", "api/admin/v1/devices/{device}/restore", false, answer(a.restoreDevice)},
 		{"POST", "api/admin/v1/devices/{device}/rotateKey", false, answer(a.rotateDeviceKey)},
 		{"POST", "api/admin/v1/devices/{device}/revoke", false, answer(a.revokeDevice)},
+		{"GET", "api/admin/v1/retention", false, answer(a.retention)},
+		{"PATCH", "api/admin/v1/retention", false, answer(a.changeRetention)},
+		{"GET", "api/admin/v1/holds", false, answer(a.legalHolds)},
+		{"POST", "api/admin/v1/holds", false, answer(a.addHold)},
+		{"DELETE", "api/admin/v1/holds/{hold}", false, answer(a.removeHold)},
 		{"GET", "api/admin/v1/keys/access-tokens", false, answer(a.tokenKeys)},
 		{"POST", "api/admin/v1/keys/access-tokens/rotate", false, answer(a.rotateTokenKey)},
 

@@ -36,6 +36,7 @@ import (
 	"swab/internal/limit"
 	"swab/internal/manual"
 	"swab/internal/origin"
+	"swab/internal/retention"
 	"swab/internal/signin"
 	"swab/internal/store"
 	"swab/internal/vault"
@@ -61,6 +62,7 @@ type Server struct {
 	hasher    *credential.Hasher // of the passwords of people
 	desk      *signin.Desk
 	fleet     *fleet.Fleet
+	keeper    *retention.Keeper
 	bus       *bus.Local
 	waker     atomic.Pointer[bus.Local] // the same, once there is one, for the store
 	gateway   *gateway.Gateway
@@ -220,6 +222,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	s.tokens.Foreign, s.tokens.Logger = s.foreign, s.log
 	s.metrics.watchIssuers(s.foreign)
 	s.fleet = &fleet.Fleet{Records: s.store, Groups: s.tokens.Directory, Now: s.now, Logger: s.log}
+	s.keeper = &retention.Keeper{Records: s.store, Bytes: s.vault, Devices: s.fleet, Now: s.now, Logger: s.log}
 	times := action.DefaultTimes()
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
@@ -258,7 +261,7 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	}
 	s.api = api.New(api.Config{
 		Limiter: s.limiter, Limits: limits,
-		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Tally: s.tally,
+		Engine: s.engine, Fleet: s.fleet, Register: s.register, Keeper: s.keeper, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Tally: s.tally,
 		Origin: s.origin, Home: home, Life: s.config.LinkLife, Now: s.now, Log: s.log, Observe: s.metrics.observe, OnKnown: known,
 	})
 	s.desk = signin.New(signin.Config{
@@ -439,6 +442,13 @@ func (s *Server) sweep(ctx context.Context) {
 	s.forgetCalls(ctx)
 	if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "sweep of uploads ended early; it is repeated", "err", err)
+	}
+	n, err := s.keeper.Expire(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.ErrorContext(ctx, "expiry of packages ended early; the sweep goes on with it", "err", err)
+	}
+	if n > 0 {
+		s.log.InfoContext(ctx, "packages expired", "count", n)
 	}
 }
 
