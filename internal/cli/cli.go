@@ -121,6 +121,15 @@ func Commands() []command.Command {
 			{Name: "list", Help: "List the tokens by which devices join", Run: func() command.Runner { return &enrollmentList{} }},
 			{Name: "revoke", Help: "Revoke an enrolment token", Run: func() command.Runner { return &enrollmentRevoke{} }},
 		}},
+		{Name: "retention", Help: "How long packages are kept", Verbs: []command.Command{
+			{Name: "show", Help: "Show how long packages are kept", Run: func() command.Runner { return &retentionShow{} }},
+			{Name: "set", Help: "Say how long packages are kept", Run: func() command.Runner { return &retentionSet{} }},
+		}},
+		{Name: "hold", Help: "Legal holds: what does not expire", Verbs: []command.Command{
+			{Name: "add", Help: "Hold an action's package, or all of a device", Run: func() command.Runner { return &holdAdd{} }},
+			{Name: "list", Help: "List legal holds, the oldest first", Run: func() command.Runner { return &holdList{} }},
+			{Name: "remove", Help: "Remove a legal hold", Run: func() command.Runner { return &holdRemove{} }},
+		}},
 		{Name: "key", Help: "The server's keys", Verbs: []command.Command{
 			{Name: "list", Help: "List the keys that sign access tokens", Run: func() command.Runner { return &keyList{} }},
 			{Name: "rotate", Help: "Have the next key made", Run: func() command.Runner { return &keyRotate{} }},

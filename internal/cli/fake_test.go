@@ -168,6 +168,7 @@ func must(err error) {
 // service is a small real server of the contract's answers that the commands
 // ask for: TLS, tokens, one device and one action.
 type service struct {
+	kept keeping
 	*httptest.Server
 	f *fixture
 
@@ -211,6 +212,7 @@ func startService(f *fixture) *service {
 	mux.HandleFunc("GET /api/admin/v1/enrollments", s.enrollments)
 	mux.HandleFunc("POST /api/admin/v1/enrollments/{id}/revoke", s.revoke)
 	s.keys(mux)
+	s.retention(mux)
 	s.Server = httptest.NewTLSServer(mux)
 	return s
 }
