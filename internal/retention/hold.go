@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -40,18 +41,40 @@ type NewHold struct {
 	Reason string
 }
 
-// Holds returns the tenant's holds, the oldest first.
+// Holds returns the tenant's holds on devices within the caller's reach, and on
+// actions of those, the oldest first.
 func (k *Keeper) Holds(ctx context.Context, who auth.Caller) ([]Hold, error) {
 	if err := k.permit(ctx, who, audit.ActReadHold, who.Tenant); err != nil {
 		return nil, err
 	}
-	return k.Records.Holds(ctx, who.Tenant)
+	all, err := k.Records.Holds(ctx, who.Tenant)
+	if err != nil || who.Reach().All {
+		return all, err
+	}
+	seen := map[device.ID]bool{}
+	var within []Hold
+	for _, h := range all {
+		sees, known := seen[h.Device]
+		if !known {
+			switch _, err := k.Devices.Find(ctx, who, string(h.Device)); {
+			case err == nil:
+				sees = true
+			case !errors.Is(err, fault.NotFound):
+				return nil, err
+			}
+			seen[h.Device] = sees
+		}
+		if sees {
+			within = append(within, h)
+		}
+	}
+	return within, nil
 }
 
 // Hold adds a hold. Several may be on one thing, for several cases. What it is on
 // does not expire once this returns.
 func (k *Keeper) Hold(ctx context.Context, who auth.Caller, read func() (NewHold, error)) (Hold, error) {
-	if err := k.permit(ctx, who, audit.ActAddHold, who.Tenant); err != nil {
+	if err := k.permitChange(ctx, who, audit.ActAddHold, who.Tenant); err != nil {
 		return Hold{}, err
 	}
 	n, err := read()
@@ -103,7 +126,7 @@ func unseen(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf,
 // Release removes a hold. What it was on expires with the next sweep, if the
 // rules do not keep it and no other hold does.
 func (k *Keeper) Release(ctx context.Context, who auth.Caller, id string) (Hold, error) {
-	if err := k.permit(ctx, who, audit.ActRemoveHold, id); err != nil {
+	if err := k.permitChange(ctx, who, audit.ActRemoveHold, id); err != nil {
 		return Hold{}, err
 	}
 	var (

@@ -156,15 +156,19 @@ func (k *Keeper) now() time.Time { return k.Now().UTC().Truncate(100 * time.Nano
 // all packages of the tenant, and a hold changes which others go.
 func everywhere(who auth.Caller) error {
 	if !who.Reach().All {
-		return fault.DisallowedOperation.Errorf(nil, "Retention and holds are for those who reach all devices")
+		return fault.DisallowedOperation.Errorf(nil, "Retention and holds are changed by those who reach all devices")
 	}
 	return nil
 }
 
-// permit is nil if who may administer and reaches all devices. A refusal is
-// recorded.
+// permit is nil if who may administer. A refusal is recorded.
 func (k *Keeper) permit(ctx context.Context, who auth.Caller, act audit.Act, object string) error {
-	if err := k.guard().Permit(ctx, who, act, audit.Clip(object), auth.AdministerAccess); err != nil {
+	return k.guard().Permit(ctx, who, act, audit.Clip(object), auth.AdministerAccess)
+}
+
+// permitChange is permit for those who reach all devices.
+func (k *Keeper) permitChange(ctx context.Context, who auth.Caller, act audit.Act, object string) error {
+	if err := k.permit(ctx, who, act, object); err != nil {
 		return err
 	}
 	if err := everywhere(who); err != nil {
@@ -208,7 +212,7 @@ func (c Change) check() error {
 // Set changes the tenant's rules. What they no longer keep goes with the next
 // sweeps.
 func (k *Keeper) Set(ctx context.Context, who auth.Caller, read func() (Change, error)) (Policy, error) {
-	if err := k.permit(ctx, who, audit.ActChangeRetention, who.Tenant); err != nil {
+	if err := k.permitChange(ctx, who, audit.ActChangeRetention, who.Tenant); err != nil {
 		return Policy{}, err
 	}
 	c, err := read()

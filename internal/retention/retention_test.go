@@ -54,7 +54,7 @@ func newDepot(t testing.TB) *depot {
 	d.must(err)
 	t.Cleanup(func() { d.store.Close() })
 	d.vault = d.node(d.dir)
-	d.Keeper = &retention.Keeper{Records: d.store, Bytes: d.vault, Devices: finder{d.store}, Now: d.now, Logger: slog.New(slog.DiscardHandler)}
+	d.Keeper = &retention.Keeper{Records: d.store, Bytes: d.vault, Devices: finder{Store: d.store}, Now: d.now, Logger: slog.New(slog.DiscardHandler)}
 	d.found()
 	return d
 }
@@ -208,11 +208,34 @@ func idsOf(uploads ...vault.Upload) (ids []string) {
 	return ids
 }
 
-// finder finds devices by their ids.
-type finder struct{ *store.Store }
+// finder finds devices by their ids; people reach one alone.
+type finder struct {
+	*store.Store
+	near device.ID
+}
 
 func (f finder) Find(ctx context.Context, who auth.Caller, name string) (device.Device, error) {
+	if who.Kind == auth.User && device.ID(name) != f.near {
+		return device.Device{}, fault.NotFound.Errorf(nil, "Machine %s was not found", name)
+	}
 	return f.Device(ctx, who.Tenant, device.ID(name))
+}
+
+func TestHoldsOutOfReachAreNotListed(t *testing.T) {
+	d := newDepot(t)
+	near, far := d.enrol(), d.enrol()
+	d.Devices = finder{d.store, near}
+	u := d.keep(d.vault, near, 1, vault.Sealed)
+	first, _ := d.hold(retention.NewHold{Device: string(near), Reason: "case 1"}), d.hold(retention.NewHold{Device: string(far), Reason: "case 2"})
+	last := d.hold(retention.NewHold{Action: u.Action, Reason: "case 3"})
+	who := d.admin
+	who.Kind, who.Scopes, who.Person = auth.User, auth.Scopes, auth.Rights{Permissions: []auth.Permission{auth.ManagePortal}}
+	list, err := d.Holds(t.Context(), who)
+	d.must(err)
+	slices.SortFunc(list, func(a, b retention.Hold) int { return strings.Compare(a.Reason, b.Reason) }) // two are of one moment
+	if want := []retention.Hold{first, last}; !slices.Equal(list, want) {
+		t.Errorf("Holds() = %+v, want %+v", list, want)
+	}
 }
 
 func TestNothingExpiresByItself(t *testing.T) {
@@ -540,7 +563,11 @@ func TestWhatIsRefusedIsAnEntryAndChangesNothing(t *testing.T) {
 			_, err := d.Set(t.Context(), near, unread)
 			return err
 		}},
-		"list by who does not reach all": {audit.ActReadHold, fault.DisallowedOperation, func() error { _, err := d.Holds(t.Context(), near); return err }},
+		"list without the right": {audit.ActReadHold, fault.Forbidden, func() error { _, err := d.Holds(t.Context(), nobody); return err }},
+		"hold by who does not reach all": {audit.ActAddHold, fault.DisallowedOperation, func() error {
+			_, err := d.Hold(t.Context(), near, func() (retention.NewHold, error) { t.Error("the body was read"); return retention.NewHold{}, nil })
+			return err
+		}},
 		"release by who does not reach all": {audit.ActRemoveHold, fault.DisallowedOperation, func() error {
 			_, err := d.Release(t.Context(), near, "x")
 			return err
