@@ -44,6 +44,7 @@ func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 	t.Chdir(dir)
 	for _, args := range []string{
 		"audit list --credentials bootstrap.json", "audit list --credentials bootstrap.json --json", "audit show 4 --credentials bootstrap.json", "device list", "device list --json", "enrollment list",
+		"hold add --device web1 --reason x", "hold list",
 		"user create ann@contoso.example --name ann\x1b[2J\u202eexample", "user list", "user sessions ann@contoso.example",
 		"show good.zip", "show good.zip --json", "show good.zip Processes/processes", "show good.zip processes --csv",
 		"verify good.zip --json", "verify good.zip --device " + string(deviceID()),
