@@ -202,7 +202,7 @@ func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, e
 // core makes the vault, the engine, the fleet and the register.
 func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err error) {
 	s.vault, err = vault.New(ctx, vault.Options{
-		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
+		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit, Reserve: s.config.DiskReserve}, Check: evidence.DefaultLimits(),
 		Log: s.log, Now: s.now,
 	})
 	if err != nil {
@@ -224,6 +224,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
 		Records: s.store, Devices: s.fleet, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
+		Room: s.vault.Room,
 		OnEnd: func(a action.Action) {
 			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
 			if a.Status != action.Cancelled {

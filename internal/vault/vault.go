@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/device"
@@ -53,6 +54,7 @@ type Limits struct {
 	Bytes     int64 // of one upload; 0: 8 GiB
 	PerDevice int   // uploads of one device that still receive; 0: 4
 	Open      int   // uploads in all that still receive; 0: 1,000
+	Reserve   int64 // bytes that are to stay free on the disk; 0: none
 }
 
 func (l Limits) orDefault() Limits {
@@ -88,8 +90,9 @@ type Vault struct {
 	now     func() time.Time
 	buffers sync.Pool // *[]byte of bufferSize
 
-	creating turns // by attempt
-	settling turns // by upload
+	full     atomic.Bool // the disk, when somebody last asked
+	creating turns       // by attempt
+	settling turns       // by upload
 
 	closing chan struct{}
 	work    sync.WaitGroup // followers
