@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"swab/internal/device"
 )
@@ -131,4 +132,26 @@ func (stalled) once(ctx context.Context, _ string, _ []any) (rows, error) {
 // Stall makes every list take longer than it may.
 func (s *Store) Stall() {
 	s.reader = &conn{runner: stalled{s.reader.runner}, dialect: s.reader.dialect}
+}
+
+// interrupted runs something else before the first query that is made for one call.
+type interrupted struct {
+	runner
+	done *atomic.Bool
+	by   func()
+}
+
+func (i interrupted) once(ctx context.Context, query string, args []any) (rows, error) {
+	if i.done.CompareAndSwap(false, true) {
+		i.by()
+	}
+	return i.runner.once(ctx, query, args)
+}
+
+// Interrupt has something else done once while a list is being made, before
+// anything else is done with the store.
+func (s *Store) Interrupt(by func()) (over func()) {
+	was := s.reader
+	s.reader = &conn{runner: interrupted{was.runner, new(atomic.Bool), by}, dialect: was.dialect}
+	return func() { s.reader = was }
 }
