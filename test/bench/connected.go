@@ -16,11 +16,11 @@ import (
 	"swab/test/load"
 )
 
-// fleet measures a server with many connected devices, which the process that
+// connected measures a server with many connected devices, which the process that
 // measures simulates: what each costs, how soon a request reaches its device, how
 // many collections are completed, and how soon all are back after a restart.
 // DEVICES and RATE set its size.
-func fleet(ctx context.Context, t *table, programs installation.Programs, dir string) error {
+func connected(ctx context.Context, t *table, programs installation.Programs, dir string) error {
 	devices, rate := number("DEVICES", 2000), number("RATE", 50)
 	home := filepath.Join(dir, "fleet")
 	if err := os.Mkdir(home, 0o700); err != nil {
