@@ -30,7 +30,6 @@ func connected(ctx context.Context, t *table, programs installation.Programs, di
 	if err != nil {
 		return err
 	}
-	in.Flags = []string{"--connections-per-address", "20000", "--connections", "18000"}
 	defer in.Close()
 	if err := in.StartServer(ctx); err != nil {
 		return err
