@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/fault"
@@ -24,12 +25,15 @@ type batches struct {
 	conn    *conn
 	trees   *trees
 	log     *slog.Logger
+	count   *tallies
+	made    recorded      // by the batch
 	revised bool          // a call of the batch began a revision of device groups
 	done    chan struct{} // closed once the goroutine has ended
 
 	mu       sync.RWMutex // held by those who send
 	closed   bool
 	requests chan *request
+	sending  atomic.Int64 // calls that wait to be let in
 }
 
 // request is one call, from its arrival to its answer.
@@ -40,8 +44,8 @@ type request struct {
 	answer chan error // of 1, so that nobody need be there to take it
 }
 
-func newBatches(c *conn, log *slog.Logger) *batches {
-	w := &batches{conn: c, trees: newTrees(c), log: log, done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
+func newBatches(c *conn, o Options) *batches {
+	w := &batches{conn: c, trees: newTrees(c), log: o.Log, count: newTallies(o), done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
 	go w.loop()
 	return w
 }
@@ -68,6 +72,8 @@ func (w *batches) send(r *request) error {
 	if w.closed {
 		return errClosed
 	}
+	w.sending.Add(1)
+	defer w.sending.Add(-1)
 	select {
 	case w.requests <- r:
 		return nil
@@ -86,6 +92,13 @@ func (w *batches) close() {
 	<-w.done
 }
 
+// stats are the writer's own.
+func (w *batches) stats() Stats {
+	got := w.count.stats()
+	got.Waiting = len(w.requests) + int(w.sending.Load())
+	return got
+}
+
 func (w *batches) loop() {
 	defer close(w.done)
 	for r := range w.requests {
@@ -99,6 +112,7 @@ func (w *batches) batch(first *request) {
 	ctx := context.Background() // the writer's own: no caller's end interrupts it
 	ran, lost := w.transact(ctx, first)
 	if lost != nil {
+		w.count.lost.Add(int64(len(ran)))
 		w.abandon(ctx, lost, len(ran))
 	}
 	for _, r := range ran {
@@ -115,7 +129,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
-	w.revised = false
+	w.revised, w.made = false, recorded{}
 	start := time.Now() // paces the batch, decides nothing
 	for r := first; r != nil; r = w.next(len(ran), start) {
 		ran = append(ran, r)
@@ -123,7 +137,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 			return ran, err
 		}
 	}
-	return ran, w.commit(ctx)
+	return ran, w.commit(ctx, len(ran))
 }
 
 // next is a call for the batch, if one is waiting and the batch has room.
@@ -151,7 +165,7 @@ func (w *batches) savepoint(ctx context.Context, r *request) error {
 	w.trees.mark()
 	t := &tx{conn: w.conn, trees: w.trees, revised: w.revised}
 	if r.err = fenced(ctx, w.log, r.run, t); r.err == nil {
-		w.revised = t.revised
+		w.revised, w.made = t.revised, w.made.plus(t.recorded)
 	} else {
 		w.trees.back()
 		// SQLite ends the transaction itself after some errors, such as a full
@@ -167,7 +181,8 @@ func (w *batches) savepoint(ctx context.Context, r *request) error {
 }
 
 // commit numbers the batch's audit entries and commits all of it.
-func (w *batches) commit(ctx context.Context) error {
+func (w *batches) commit(ctx context.Context, calls int) error {
+	start := time.Now() // of a metric
 	if err := w.trees.integrate(ctx); err != nil {
 		return err
 	}
@@ -175,6 +190,7 @@ func (w *batches) commit(ctx context.Context) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	w.trees.committed()
+	w.count.committed(calls, time.Since(start), w.made)
 	return nil
 }
 
