@@ -99,6 +99,10 @@ type Engine struct {
 	// OnEnd is told of each action that ended here, after the commit; nil for
 	// nobody. It serves promptness alone: the sweep finds what it misses.
 	OnEnd func(Action)
+
+	// OnBegin is told of each action that its device has begun, once, after the
+	// commit: not of further attempts. nil for nobody.
+	OnBegin func(Action)
 }
 
 // Request is what a caller asks for.
