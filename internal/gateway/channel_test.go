@@ -291,7 +291,7 @@ func TestMessageInFragmentsIsTaken(t *testing.T) {
 	}
 }
 
-// threats D5
+// Threat D5: the newest connection is kept, and both are flagged.
 func TestNewestConnectionOfAKeyWinsAndAClonedKeyIsFlagged(t *testing.T) {
 	h := newHouse(t)
 	d := enrolled(t, h, tenantID)

@@ -245,7 +245,7 @@ func TestNewerRequestTakesTheUploadOver(t *testing.T) {
 	}
 }
 
-// threats D10
+// Threat D10, an upload that stalls.
 func TestStalledChunkIsCutAndKept(t *testing.T) {
 	h := newHouse(t, withTimes(func(w *Times) { w.Stall = 200 * time.Millisecond }))
 	d, _, a := running(t, h)
@@ -265,7 +265,7 @@ func TestStalledChunkIsCutAndKept(t *testing.T) {
 	}
 }
 
-// threats D10
+// Threat D10, more than was declared or is allowed.
 func TestUploadsHaveBounds(t *testing.T) {
 	h := newHouse(t, func(_ *Options, v *vault.Options) { v.Limits = vault.Limits{Bytes: 100_000, PerDevice: 1, Open: 2} })
 	d, c, a := running(t, h)
