@@ -292,6 +292,11 @@ func (s *Server) Progress(ctx context.Context, tenant, id string) (action.Action
 // ServeHTTP sends a request to its door, by the first segment of its path. There
 // is no mux here: it would answer odd paths by redirects of its own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// A Content-Length beside it, by which a proxy may have seen another end of
+		// the request, is gone by now: what follows is nobody's (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
+	}
 	if r.URL.Path != "/device/channel" { // which takes the connection over
 		w = &paced{ResponseWriter: w, control: http.NewResponseController(w)}
 	}
