@@ -28,6 +28,8 @@ type batches struct {
 	count   *tallies
 	made    recorded      // by the batch
 	revised bool          // a call of the batch began a revision of device groups
+	clean   bool          // no call of the batch has changed anything
+	longest time.Duration // how long a batch takes in more calls
 	done    chan struct{} // closed once the goroutine has ended
 
 	mu       sync.RWMutex // held by those who send
@@ -45,7 +47,7 @@ type request struct {
 }
 
 func newBatches(c *conn, o Options) *batches {
-	w := &batches{conn: c, trees: newTrees(c), log: o.Log, count: newTallies(o), done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
+	w := &batches{conn: c, trees: newTrees(c), log: o.Log, count: newTallies(o), done: make(chan struct{}), longest: maxBatchTime, requests: make(chan *request, maxWaiting)}
 	go w.loop()
 	return w
 }
@@ -129,7 +131,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
-	w.revised, w.made = false, recorded{}
+	w.revised, w.made, w.clean = false, recorded{}, true
 	start := time.Now() // paces the batch, decides nothing
 	for r := first; r != nil; r = w.next(len(ran), start) {
 		ran = append(ran, r)
@@ -142,7 +144,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 
 // next is a call for the batch, if one is waiting and the batch has room.
 func (w *batches) next(have int, start time.Time) *request {
-	if have >= maxBatch || time.Since(start) > maxBatchTime {
+	if have >= maxBatch || time.Since(start) > w.longest {
 		return nil
 	}
 	select {
@@ -155,29 +157,51 @@ func (w *batches) next(have int, start time.Time) *request {
 
 // savepoint runs a call by itself. What it came to is in r.err; an error of
 // savepoint says that the whole transaction is lost.
+//
+// A savepoint has SQLite keep each page as it was, once more than the transaction
+// does. What comes first in one needs none: it is undone with the transaction.
 func (w *batches) savepoint(ctx context.Context, r *request) error {
 	if r.err = context.Cause(r.ctx); r.err != nil {
 		return nil // nobody waits for it any more
 	}
-	if _, err := w.conn.exec(ctx, "SAVEPOINT call"); err != nil {
-		return fmt.Errorf("begin a savepoint: %w", err)
+	clean := w.clean
+	if !clean {
+		if _, err := w.conn.exec(ctx, "SAVEPOINT call"); err != nil {
+			return fmt.Errorf("begin a savepoint: %w", err)
+		}
 	}
 	w.trees.mark()
 	t := &tx{conn: w.conn, trees: w.trees, revised: w.revised}
 	if r.err = fenced(ctx, w.log, r.run, t); r.err == nil {
-		w.revised, w.made = t.revised, w.made.plus(t.recorded)
+		w.revised, w.made, w.clean = t.revised, w.made.plus(t.recorded), false
 	} else {
 		w.trees.back()
-		// SQLite ends the transaction itself after some errors, such as a full
-		// disk; there is no savepoint any more then.
-		if _, err := w.conn.exec(ctx, "ROLLBACK TO call"); err != nil {
+		if err := w.undo(ctx, clean); err != nil {
 			return errors.Join(r.err, err)
 		}
+	}
+	if clean {
+		return nil
 	}
 	if _, err := w.conn.exec(ctx, "RELEASE call"); err != nil {
 		return fmt.Errorf("end a savepoint: %w", err)
 	}
 	return nil
+}
+
+// undo takes back what a call did, or the transaction in which there is nothing
+// else. SQLite ends the transaction itself after some errors, such as a full disk;
+// there is nothing to go back to then.
+func (w *batches) undo(ctx context.Context, clean bool) error {
+	if !clean {
+		_, err := w.conn.exec(ctx, "ROLLBACK TO call")
+		return err
+	}
+	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
+		return err
+	}
+	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	return err
 }
 
 // commit numbers the batch's audit entries and commits all of it.
