@@ -106,7 +106,8 @@ func (m *Manual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, method, status := r.URL.Path, r.Method, 0
 	switch f, ok := m.files[m.Origin.Base(r)][r.URL.Path]; {
 	case !ok && r.URL.Path != root:
-		route, status = "", refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+		route, method = "", "" // no caller makes a name of its own in the metrics
+		status = refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
 	case !slices.Contains(methods, r.Method):
 		method = "" // no caller makes a name of its own in the metrics
 		h.Set("Allow", strings.Join(methods, ", "))

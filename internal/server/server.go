@@ -118,10 +118,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Database: s.config.database(), Log: s.log, Now: s.now, Wake: s.wake})
+	s.store, err = store.Open(ctx, store.Options{Database: s.config.database(), Log: s.log, Now: s.now, Wake: s.wake, OnCommit: s.metrics.commit})
 	if err != nil {
 		return err
 	}
+	s.metrics.watchStore(s.store)
 	bases := s.origin.Bases()
 	for _, b := range bases {
 		if strings.Contains(b, "token") {
@@ -145,6 +146,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.certs, err = s.certificates(ring, bases); err != nil {
 		return err
 	}
+	s.metrics.watchKeys(ring, s.certs, s.config.Certificate == "")
 	s.home = tenants[0].ID
 	if err := s.core(ctx, ring, s.home); err != nil {
 		return err
@@ -208,6 +210,7 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	if err != nil {
 		return err
 	}
+	s.metrics.watchVault(s.vault, s.config.DiskReserve)
 	s.hasher = credential.NewHasher(0)
 	s.register = &access.Register{Records: s.store, Ring: ring, Hasher: s.hasher, Home: home, Now: s.now, Logger: s.log}
 	s.tokens = auth.NewTokens(s.origin.Bases(), ring, s.store, s.now)
@@ -224,7 +227,8 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
 		Records: s.store, Devices: s.fleet, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
-		Room: s.vault.Room,
+		Room:    s.vault.Room,
+		OnBegin: s.metrics.begun,
 		OnEnd: func(a action.Action) {
 			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
 			if a.Status != action.Cancelled {
@@ -244,19 +248,21 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.tally = auth.NewTally(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
 		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: s.tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
-		Address: s.origin.Client, Wake: s.wake, OnDenied: s.tally.Denied, OnKnown: known,
+		Address: s.origin.Client, Wake: s.wake, OnDenied: s.tally.Denied, OnKnown: known, OnVerdict: s.metrics.verdict,
 	})
 	if err != nil {
 		return err
 	}
-	s.metrics.watch(s.gateway)
+	s.metrics.watchGateway(s.gateway)
 	s.bus = bus.NewLocal(s.gateway.Wake)
+	s.metrics.watchBus(s.bus)
 	s.waker.Store(s.bus)
 	s.engine.Bus, s.register.Bus = s.bus, s.bus
 	limits, err := s.limitCalls(ctx)
 	if err != nil {
 		return err
 	}
+	s.metrics.watchCallers(s.tally, s.limiter)
 	s.api = api.New(api.Config{
 		Limiter: s.limiter, Limits: limits,
 		Engine: s.engine, Fleet: s.fleet, Register: s.register, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Tally: s.tally,
@@ -265,6 +271,7 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.desk = signin.New(signin.Config{
 		Records: s.store, Directory: s.tokens.Directory, Resources: s.tokens.Resources, Secrets: ring, Hasher: s.hasher, Tally: s.tally, Now: s.now, Logger: s.log,
 	})
+	s.metrics.watchDesk(s.desk)
 	s.issuer = issuer.New(issuer.Config{
 		Keys: ring, Tokens: s.tokens, Desk: s.desk, Tally: s.tally, Origin: s.origin, Passwords: s.config.PasswordGrant,
 		Now: s.now, Log: s.log, Observe: s.metrics.observe,
@@ -410,6 +417,7 @@ func (s *Server) settles(ctx context.Context) {
 		if n, err := s.store.Settle(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "devices could not be put into their groups; it is tried again", "err", err)
 		} else if n > 0 {
+			s.metrics.settled.Add(float64(n))
 			s.log.InfoContext(ctx, "devices put into their groups", "count", n)
 		}
 		select {
