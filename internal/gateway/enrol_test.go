@@ -199,7 +199,7 @@ func TestKeyEnrolledInOneTenantIsNotTakenByAnother(t *testing.T) {
 	}
 }
 
-// threats D2
+// Threat D2: a proof that was used before.
 func TestProofIsTakenOnce(t *testing.T) {
 	h := newHouse(t)
 	d := enrolled(t, h, tenantID)
@@ -223,7 +223,7 @@ func TestProofIsTakenOnce(t *testing.T) {
 	}
 }
 
-// threats D2, D12, N4
+// Threat D2: a proof that is another request's, or an old one.
 func TestRequestIsRefusedUnlessItsProofIsOfThisRequest(t *testing.T) {
 	h := newHouse(t)
 	d, other := enrolled(t, h, tenantID), enrolled(t, h, tenantID)
@@ -356,7 +356,8 @@ func TestTokenFormIsStrict(t *testing.T) {
 	}
 }
 
-func TestDevicesClockMayBeYearsOff(t *testing.T) { // threats D12
+// Threat D12: tokens are judged by the server's time.
+func TestDevicesClockMayBeYearsOff(t *testing.T) {
 	h := newHouse(t)
 	h.advance(10 * 365 * 24 * time.Hour)
 	d := enrolled(t, h, tenantID) // its proofs are issued in 1970

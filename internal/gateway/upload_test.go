@@ -107,7 +107,7 @@ func TestVerdictThatTakesLongIsToldOnTheChannel(t *testing.T) {
 	}
 }
 
-// threats D8, N2
+// Threat D8: a package that says what is not so, or not for this action.
 func TestPackageThatIsNotTheOneAskedForIsQuarantined(t *testing.T) {
 	h := newHouse(t)
 	for name, spoil := range map[string]func(t *testing.T, d *agent, a action.Action) []byte{
@@ -319,7 +319,7 @@ func TestChunkHasABound(t *testing.T) {
 	eventually(t, "it is kept up to the bound", func() bool { _, offset := d.head(t, id); return offset == MaxChunk })
 }
 
-// threats D1
+// Threat D1: an upload for another device's action.
 func TestUploadForAnotherDevicesActionIsRefusedAndRecorded(t *testing.T) {
 	h := newHouse(t)
 	d, _, a := running(t, h)
