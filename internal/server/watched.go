@@ -130,11 +130,11 @@ func (m *metrics) watchCallers(t *auth.Tally, l *limit.Limiter) {
 
 // watchDesk adds what sign-in counts.
 func (m *metrics) watchDesk(d *signin.Desk) {
-	m.counters("swab_signins_refused_total", "Sign-ins of people that were refused, by whether the account exists.", "account", by{
+	m.counters("swab_sign_ins_refused_total", "Sign-ins of people that were refused, by whether the account exists.", "account", by{
 		"known":   figure(d.Stats, func(s signin.Stats) int64 { return s.Known }),
 		"unknown": figure(d.Stats, func(s signin.Stats) int64 { return s.Unknown }),
 	})
-	m.gauge("swab_signins_refused_waiting", "Entries of refused sign-ins that are not in the audit log yet.", figure(d.Stats, func(s signin.Stats) int { return s.Waiting }))
+	m.gauge("swab_sign_ins_refused_waiting", "Entries of refused sign-ins that are not in the audit log yet.", figure(d.Stats, func(s signin.Stats) int { return s.Waiting }))
 }
 
 // watchStore adds what the store counts, and what waits in the database.
