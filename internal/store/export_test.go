@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"swab/internal/action"
 	"swab/internal/device"
 )
 
@@ -156,4 +157,9 @@ func (s *Store) Interrupt(by func()) (over func()) {
 	was := s.reader
 	s.reader = &conn{runner: interrupted{was.runner, new(atomic.Bool), by}, dialect: was.dialect}
 	return func() { s.reader = was }
+}
+
+// BacklogQueries are the queries of a backlog whose tables grow for ever.
+func BacklogQueries() []string {
+	return []string{countActions(action.Pending), countActions(action.InProgress), countUnnumbered}
 }

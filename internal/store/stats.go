@@ -74,6 +74,16 @@ type Backlog struct {
 	Unsettled  int           // tenants some of whose devices do not stand in their group yet
 }
 
+// countActions is the query of how many actions are in a status, up to a number.
+// It goes by tenant, for SQLite to take the index of statuses; and has the status
+// in it, for PostgreSQL to see that an index of active actions will do: with a
+// parameter it reads all actions.
+func countActions(status action.Status) string {
+	return "SELECT count(*) FROM (SELECT 1 AS one FROM tenants t CROSS JOIN actions a WHERE a.tenant = t.id AND a.status = '" + string(status) + "' LIMIT ?) found"
+}
+
+const countUnnumbered = "SELECT count(*), coalesce(min(time), 0) FROM (SELECT time FROM audit_entries WHERE leaf IS NULL ORDER BY id LIMIT ?) waiting"
+
 // Backlog looks at what waits.
 func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
 	return read(ctx, s, "look at what waits", func(ctx context.Context, c *conn) (b Backlog, err error) {
@@ -81,10 +91,7 @@ func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
 			status action.Status
 			count  *int
 		}{{action.Pending, &b.Pending}, {action.InProgress, &b.Running}} {
-			// By tenant, or the index of statuses is of no use.
-			*of.count, err = one(ctx, c, value[int],
-				"SELECT count(*) FROM (SELECT 1 AS one FROM tenants t CROSS JOIN actions a WHERE a.tenant = t.id AND a.status = ? LIMIT ?) found", of.status, MaxCounted)
-			if err != nil {
+			if *of.count, err = one(ctx, c, value[int], countActions(of.status), MaxCounted); err != nil {
 				return b, err
 			}
 		}
@@ -93,7 +100,7 @@ func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
 		}
 		var oldest time.Time
 		b.Unnumbered, err = one(ctx, c, func(r row) (n int, err error) { return n, r.Scan(&n, when{&oldest}) },
-			"SELECT count(*), coalesce(min(time), 0) FROM (SELECT time FROM audit_entries WHERE leaf IS NULL ORDER BY id LIMIT ?) waiting", MaxCounted)
+			countUnnumbered, MaxCounted)
 		if b.Unnumbered > 0 {
 			b.Oldest = max(s.now().Sub(oldest), 0)
 		}

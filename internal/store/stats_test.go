@@ -2,9 +2,14 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"swab/internal/store"
 	"swab/internal/store/storetest"
@@ -77,5 +82,70 @@ func TestLostCallsAreCounted(t *testing.T) {
 	all.Wait()
 	if after := s.Stats(); after.Lost-before.Lost != 2 || after.Done != before.Done || after.Waiting != 0 {
 		t.Errorf("%+v, before %+v; want two lost", after, before)
+	}
+}
+
+// However many actions have ended, and entries have leaves, what waits is found by
+// an index.
+func TestBacklogReadsNothingThatHasEnded(t *testing.T) {
+	const many = 20_000
+	database := storetest.Postgres(t)
+	s := storetest.Open(t, store.Options{Database: database})
+	_, d := newDevice(t, s)
+	if _, err := s.CreateAction(t.Context(), newAction(d, 1), link(1)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	for _, q := range []string{
+		fmt.Sprintf(`INSERT INTO actions SELECT (jsonb_populate_record(a, jsonb_build_object('id', n, 'status', 'Succeeded'))).* FROM actions a, generate_series(1, %d) n`, many),
+		fmt.Sprintf(`INSERT INTO audit_entries OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(e, jsonb_build_object('id', 1000 + n, 'leaf', 1000 + n))).*
+			FROM audit_entries e, generate_series(1, %d) n WHERE e.id = (SELECT min(id) FROM audit_entries)`, many),
+		"ANALYZE",
+		"SET plan_cache_mode = force_generic_plan", // what a query that is asked for ever ends with
+	} {
+		if _, err := c.Exec(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, q := range store.BacklogQueries() {
+		name := fmt.Sprint("q", n)
+		if _, err := c.Exec(t.Context(), "PREPARE "+name+" AS "+strings.Replace(q, "?", "$1", 1)); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := c.Query(t.Context(), "EXPLAIN EXECUTE "+name+"(100)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if text := strings.Join(plan, "\n"); err != nil || strings.Contains(text, "Seq Scan on a") || !strings.Contains(text, "Index") {
+			t.Errorf("%s: %v\n%s", q, err, text)
+		}
+	}
+
+	path := filepath.Join(t.TempDir(), "swab.db")
+	open(t, path)
+	db := beside(t, path)
+	for _, q := range store.BacklogQueries()[:2] { // SQLite has no entries without a leaf
+		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+				t.Fatal(err)
+			}
+			plan = append(plan, step)
+		}
+		if text := strings.Join(plan, "\n"); rows.Err() != nil || !strings.Contains(text, "SEARCH a USING COVERING INDEX actions_of_status (tenant=? AND status=?)") {
+			t.Errorf("%s: %v\n%s", q, rows.Err(), text)
+		}
+		rows.Close()
 	}
 }
