@@ -305,8 +305,8 @@ func TestRequestsThatTrickleInAreCut(t *testing.T) {
 	select {
 	case <-cut:
 		t.Logf("all were closed after %v", time.Since(begun))
-	case <-time.After(30 * time.Second):
-		t.Error("after 30 s some are still open")
+	case <-time.After(20 * time.Second):
+		t.Error("after 20 s some are still open")
 	}
 }
 
