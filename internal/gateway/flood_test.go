@@ -14,13 +14,20 @@ import (
 	"swab/internal/wire"
 )
 
-// drip is a body that brings a byte at each tick, and never ends.
-type drip struct{ tick *time.Ticker }
+// drip is a body that brings a byte at each tick, and ends with its test alone.
+type drip struct {
+	tick *time.Ticker
+	test context.Context
+}
 
 func (d drip) Read(p []byte) (int, error) {
-	<-d.tick.C
-	p[0] = 'x'
-	return 1, nil
+	select {
+	case <-d.tick.C:
+		p[0] = 'x'
+		return 1, nil
+	case <-d.test.Done():
+		return 0, io.ErrUnexpectedEOF
+	}
 }
 
 // Threat D10, a byte now and then: it is cut after as long as one that stalls.
@@ -30,7 +37,7 @@ func TestDrippingChunkIsCutAndKept(t *testing.T) {
 	id := d.create(t, a.ID, 1)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	resp, b, err := d.tryPatch(t.Context(), id, 0, -1, drip{tick})
+	resp, b, err := d.tryPatch(t.Context(), id, 0, -1, drip{tick, t.Context()})
 	if err == nil && resp.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("%s %s, want 408 or a cut", resp.Status, b)
 	}
