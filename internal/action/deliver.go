@@ -118,17 +118,25 @@ func (e *Engine) renew(ctx context.Context, tenant string, dev device.ID, id ID,
 // An action that has ended meanwhile is a fault.BadRequest: the device must be
 // told that it is closed.
 func (e *Engine) Begun(ctx context.Context, tenant string, dev device.ID, m wire.Begun) error {
-	first := false
+	var (
+		begun         Action
+		begins, first bool
+	)
 	err := e.report(ctx, tenant, dev, m.Action, m.Attempt, func(a Action, now time.Time) (Action, []audit.Entry, error) {
+		begins, first = false, false // it may be another try
 		if a.Acked == a.Attempt {
 			return a, nil, nil // told twice
 		}
-		if a.Status == Pending {
+		if begins = a.Status == Pending; begins {
 			a.Status, a.Updated, a.Begun = InProgress, now, now
 		}
 		a.Acked, first = a.Attempt, true
-		return e.touched(a, now), nil, nil
+		begun = e.touched(a, now)
+		return begun, nil, nil
 	})
+	if err == nil && begins && e.OnBegin != nil {
+		e.OnBegin(begun)
+	}
 	if err == nil && first {
 		e.Logger.InfoContext(ctx, "attempt begun", "action", m.Action, "device", dev, "attempt", m.Attempt)
 	}

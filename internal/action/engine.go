@@ -93,9 +93,16 @@ type Engine struct {
 	Times   Times
 	Logger  *slog.Logger
 
+	// Room says why no package can be taken now; nil: there is always room.
+	Room func(context.Context) error
+
 	// OnEnd is told of each action that ended here, after the commit; nil for
 	// nobody. It serves promptness alone: the sweep finds what it misses.
 	OnEnd func(Action)
+
+	// OnBegin is told of each action that its device has begun, once, after the
+	// commit: not of further attempts. nil for nobody.
+	OnBegin func(Action)
 }
 
 // Request is what a caller asks for.
@@ -131,6 +138,11 @@ func (e *Engine) Collect(ctx context.Context, who auth.Caller, dev device.Device
 	plan, err := e.plan(dev, r)
 	if err != nil {
 		return Action{}, e.guard().Refuse(ctx, who, refused, inBounds(r.Comment), err)
+	}
+	if e.Room != nil {
+		if err := e.Room(ctx); err != nil {
+			return Action{}, err
+		}
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

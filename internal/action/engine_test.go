@@ -202,6 +202,26 @@ func TestSecondCollectNamesTheFirst(t *testing.T) {
 	}
 }
 
+// Threat P2: nothing is asked of a device whose package there is no room for.
+func TestNothingIsAskedForWithoutRoom(t *testing.T) {
+	w := newWorld(t)
+	full := true
+	w.Room = func(context.Context) error {
+		if full {
+			return fault.Unavailable.Errorf(nil, "full")
+		}
+		return nil
+	}
+	if _, err := w.Collect(t.Context(), all, w.dev, action.Request{Comment: "alert 1234"}); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("Collect() = %v, want ServiceUnavailable", err)
+	}
+	if _, ok, err := w.Next(t.Context(), tenant, w.dev.ID, audit.Head{}); ok || err != nil || w.woken != 0 {
+		t.Errorf("Next() = %t, %v; woken %d times", ok, err, w.woken)
+	}
+	full = false
+	w.collect()
+}
+
 func TestTwoSimultaneousCollectsMakeOneAction(t *testing.T) {
 	w := newWorld(t)
 	var wg sync.WaitGroup

@@ -37,6 +37,8 @@ func TestTriesAreSpacedMoreAndMoreAtRandom(t *testing.T) {
 
 // Ten thousand devices that lose their server at once: at no time does more than
 // a small part of them come back within one second.
+//
+// Threat D11: the device's side of it.
 func TestAFleetComesBackSpread(t *testing.T) {
 	const fleet = 10_000
 	perSecond := map[int]int{}

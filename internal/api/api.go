@@ -196,6 +196,7 @@ type API struct {
 	Config
 	routes []route
 	limits map[string]limited // by method and pattern of the route
+	arrive time.Duration      // for a body to be here
 }
 
 // New returns the API.
@@ -203,7 +204,7 @@ func New(c Config) *API {
 	if c.Life == 0 {
 		c.Life = 15 * time.Minute
 	}
-	a := &API{Config: c, limits: limitsOf(c.Limits)}
+	a := &API{Config: c, limits: limitsOf(c.Limits), arrive: deadline}
 	a.routes = a.table()
 	return a
 }

@@ -84,7 +84,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.who = auth.Caller{From: a.Origin.Client(r), Correlation: id}
 	// A body that never comes must not hold the connection, whether it is read
 	// here or drained by the server after a refusal.
-	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(deadline))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.arrive)) // by the network's clock, whatever ours is
 
 	defer func() {
 		caught := recover()

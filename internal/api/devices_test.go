@@ -191,6 +191,7 @@ func TestADeviceIsAskedForAnotherKey(t *testing.T) {
 	}
 }
 
+// Threat D5: whoever looks at the device is told.
 func TestAClonedDeviceIsShown(t *testing.T) {
 	in := install(t)
 	at := in.now()

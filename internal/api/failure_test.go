@@ -116,7 +116,7 @@ func TestRefusedTokensAreSummedInTheAuditLog(t *testing.T) {
 
 func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 	in := install(t)
-	in.advance(300*time.Millisecond - deadline) // so the deadline is near
+	in.api.arrive = 300 * time.Millisecond
 	for _, path := range []string{in.collectPath(), "/api/nothing"} {
 		conn := in.dial(t, path, 100, `{"Comment":`)
 		answer, err := io.ReadAll(conn) // until the server closes it

@@ -95,6 +95,8 @@ func TestEveryRouteIsLimited(t *testing.T) {
 
 // Each step is a call of getMachineAction at 3 a minute and 5 an hour, some time
 // after the last one.
+//
+// Threat C7: Retry-After is exact.
 func TestBothWindowsHoldToTheCallAndTheSecond(t *testing.T) {
 	in := install(t)
 	c := in.api.Config

@@ -39,6 +39,22 @@ type Tally struct {
 	counts map[counted]int
 	apart  map[audit.Act]int // how many of the counts are of one name
 	own    map[string]int    // refusals of a caller since the last minute that are entries of their own
+	total  TallyStats
+}
+
+// TallyStats is what was counted since the start.
+type TallyStats struct {
+	Denied  int64 // requests answered 401
+	Limited int64 // requests answered 429
+	Refused int64 // requests of known callers that were refused, whether summed or entries of their own
+	Issued  int64 // access tokens that applications got by themselves
+}
+
+// Stats returns the present figures.
+func (t *Tally) Stats() TallyStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.total
 }
 
 // counted is what is summed together.
@@ -61,6 +77,7 @@ func NewTally(store tallyStore, now func() time.Time, log *slog.Logger) *Tally {
 func (t *Tally) Denied(tenant, from string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.total.Denied++
 	t.add(counted{act: audit.ActDenied, tenant: tenant, from: from}, 1)
 }
 
@@ -69,6 +86,7 @@ func (t *Tally) Denied(tenant, from string) {
 func (t *Tally) Limited(who Caller) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.total.Limited++
 	t.add(counted{act: audit.ActLimited, tenant: who.Tenant, who: who.Hidden("").Who, name: who.Name}, 1)
 }
 
@@ -77,6 +95,7 @@ func (t *Tally) Limited(who Caller) {
 func (t *Tally) Refused(who Caller) (own bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.total.Refused++
 	by := who.Hidden("").Who
 	if key := who.Tenant + " " + by; t.own[key] < maxOwn && len(t.own) < maxRemembered {
 		t.own[key]++
@@ -91,6 +110,7 @@ func (t *Tally) Refused(who Caller) (own bool) {
 func (t *Tally) Issued(app App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.total.Issued++
 	who := Caller{Kind: Application, ID: app.ID}
 	t.add(counted{act: audit.ActToken, tenant: app.Tenant, who: who.Hidden("").Who, name: app.Name}, 1)
 }

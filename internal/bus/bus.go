@@ -22,6 +22,8 @@ type Local struct {
 	done    chan struct{}
 	stop    sync.Once
 	stopped chan struct{}
+	asked   int64 // see Stats
+	merged  int64
 	subs    []func(device.ID)
 }
 
@@ -39,7 +41,10 @@ func NewLocal(subscribers ...func(device.ID)) *Local {
 // Wake marks a device. It never blocks.
 func (b *Local) Wake(id device.ID) {
 	b.mu.Lock()
-	if _, there := b.waiting[id]; !there {
+	b.asked++
+	if _, there := b.waiting[id]; there {
+		b.merged++
+	} else {
 		b.waiting[id] = struct{}{}
 		b.order = append(b.order, id)
 	}
@@ -48,6 +53,20 @@ func (b *Local) Wake(id device.ID) {
 	case b.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Stats is what has become of wake-ups since the start.
+type Stats struct {
+	Asked   int64 // in all
+	Merged  int64 // into one that waited for its subscribers already
+	Waiting int   // now
+}
+
+// Stats returns the present figures.
+func (b *Local) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Stats{Asked: b.asked, Merged: b.merged, Waiting: len(b.waiting)}
 }
 
 // Close ends the bus and waits for a subscriber that is running.

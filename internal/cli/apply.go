@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 
 	"swab/client"
 	"swab/internal/accessfile"
@@ -315,6 +318,7 @@ func (w *applying) report(failed error) report {
 type accessExport struct {
 	Output  string   `short:"o" help:"Write to this file, which must not be there yet. Default: standard output." placeholder:"FILE"`
 	Section []string `help:"A section to write, once for each: userGroups, users, roles, deviceGroups, applications, issuers. Default: all." sep:"none" placeholder:"SECTION"`
+	output
 	connection
 }
 
@@ -352,6 +356,16 @@ func (e *accessExport) Run(ctx context.Context, env command.Env) error {
 	text := accessfile.Write(have.file.Only(sections))
 	if _, err := accessfile.Parse(text); err != nil {
 		return errors.Join(inFile("swab apply would not take this", err), errors.New("--section writes a part"))
+	}
+	if e.JSON { // which is YAML as well, so swab apply takes it
+		var document any
+		if err := yaml.Unmarshal(text, &document); err != nil {
+			return err
+		}
+		if text, err = json.MarshalIndent(document, "", "  "); err != nil {
+			return err
+		}
+		text = append(safeJSON(text), '\n')
 	}
 	if e.Output == "" {
 		_, err := env.Stdout.Write(text)

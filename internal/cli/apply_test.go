@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,12 +91,17 @@ func TestTheExampleOfTheGuideCanBeApplied(t *testing.T) {
 	if first.Code != 0 || !strings.Contains(first.Stdout, " changes made\n") || second.Code != 0 || second.Stdout != "Nothing differs\n" {
 		t.Errorf("once: %d\n%s%s\ntwice: %d\n%s%s", first.Code, first.Stdout, first.Stderr, second.Code, second.Stdout, second.Stderr)
 	}
-	exported := filepath.Join(t.TempDir(), "exported.yaml")
-	if got := d.call("access", "export", "-o", exported); got.Code != 0 {
-		t.Fatal(got.Stderr)
-	}
-	if got := d.call("apply", "-f", exported); got.Code != 0 || got.Stdout != "Nothing differs\n" {
-		t.Errorf("what was exported: %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	for _, form := range [][]string{nil, {"--json"}} {
+		exported := filepath.Join(t.TempDir(), "exported.yaml")
+		if got := d.call(append([]string{"access", "export", "-o", exported}, form...)...); got.Code != 0 {
+			t.Fatal(got.Stderr)
+		}
+		if text, err := os.ReadFile(exported); err != nil || json.Valid(text) != (form != nil) {
+			t.Errorf("access export %v: %v\n%s", form, err, text)
+		}
+		if got := d.call("apply", "-f", exported); got.Code != 0 || got.Stdout != "Nothing differs\n" {
+			t.Errorf("what was exported by %v: %d\n%s%s", form, got.Code, got.Stdout, got.Stderr)
+		}
 	}
 }
 

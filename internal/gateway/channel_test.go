@@ -163,7 +163,7 @@ func TestBusyDeviceIsOfferedAgainLater(t *testing.T) {
 	c.beginNext(actionRef{a.ID, 1})
 }
 
-// threats D1
+// Threat D1: a report for another device's action.
 func TestReportForAnotherDevicesActionIsRefusedAndRecorded(t *testing.T) {
 	h := newHouse(t)
 	d, evil := enrolled(t, h, tenantID), enrolled(t, h, tenantID)
@@ -291,7 +291,7 @@ func TestMessageInFragmentsIsTaken(t *testing.T) {
 	}
 }
 
-// threats D5
+// Threat D5: the newest connection is kept, and both are flagged.
 func TestNewestConnectionOfAKeyWinsAndAClonedKeyIsFlagged(t *testing.T) {
 	h := newHouse(t)
 	d := enrolled(t, h, tenantID)

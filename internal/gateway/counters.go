@@ -26,11 +26,14 @@ type Stats struct {
 	Stalled     int64 // chunks that stopped arriving
 	Sealed      int64 // packages that verified
 	Spoiled     int64 // uploads that did not
+	Judging     int64 // now: complete uploads whose verdict is made, or waits for its turn
+	Woken       int64 // wake-ups that were for a device here
+	Absent      int64 // wake-ups that were not: the device is told when it connects
 }
 
 type counters struct {
 	Connected, Replaced, Twice, Expired, Protocol, Received, Sent, Enrolled, Succeeded, Denied, Replayed, Foreign,
-	Uploads, UploadBytes, Stalled, Sealed, Spoiled atomic.Int64
+	Uploads, UploadBytes, Stalled, Sealed, Spoiled, Judging, Woken, Absent atomic.Int64
 }
 
 func (c *counters) left(why wire.Reason) {
@@ -48,6 +51,6 @@ func (g *Gateway) Stats() Stats {
 		Protocol: c.Protocol.Load(), Received: c.Received.Load(), Sent: c.Sent.Load(),
 		Enrolled: c.Enrolled.Load(), Succeeded: c.Succeeded.Load(), Denied: c.Denied.Load(), Replayed: c.Replayed.Load(), Foreign: c.Foreign.Load(),
 		Uploads: c.Uploads.Load(), UploadBytes: c.UploadBytes.Load(), Stalled: c.Stalled.Load(),
-		Sealed: c.Sealed.Load(), Spoiled: c.Spoiled.Load(),
+		Sealed: c.Sealed.Load(), Spoiled: c.Spoiled.Load(), Judging: c.Judging.Load(), Woken: c.Woken.Load(), Absent: c.Absent.Load(),
 	}
 }

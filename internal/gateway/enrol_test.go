@@ -47,6 +47,7 @@ func TestEnrolmentPinsTheServer(t *testing.T) {
 	}
 }
 
+// Threat D3, a used token.
 func TestEnrollingAgainGivesTheSameAnswerAndUsesNoCount(t *testing.T) {
 	h := newHouse(t)
 	if err := h.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenantID, ID: "one", Hash: sha256.Sum256([]byte("one")), Left: 1}); err != nil {
@@ -65,48 +66,48 @@ func TestEnrollingAgainGivesTheSameAnswerAndUsesNoCount(t *testing.T) {
 	}
 }
 
-// threats D3
+// Threat D3: a thousand devices enrol at the same moment, with a token for ten.
 func TestTokenLimitedToTenEnrolsExactlyTenOfAThousand(t *testing.T) {
 	h := newHouse(t)
 	if err := h.store.CreateEnrollment(t.Context(), auth.Enrollment{Tenant: tenantID, ID: "ten", Hash: sha256.Sum256([]byte("ten")), Left: 10}); err != nil {
 		t.Fatal(err)
 	}
-	nonce := h.g.nonces.make()
+	nonce, shared := h.g.nonces.make(), newAgent(t, h).client
+	shared.Transport.(*http.Transport).MaxConnsPerHost = 100 // or each end has a thousand files open
 	var created, refused atomic.Int64
 	var wg sync.WaitGroup
-	agents := make(chan *agent)
-	for range 16 {
-		wg.Go(func() {
-			for d := range agents {
-				resp, body := d.enrol(t, "ten")
-				switch {
-				case resp.StatusCode == http.StatusCreated:
-					created.Add(1)
-				case resp.StatusCode == http.StatusUnauthorized && oauthError(body) == wire.CodeInvalidToken:
-					refused.Add(1)
-				default:
-					t.Errorf("enrol: %s %s", resp.Status, body)
-				}
-			}
-		})
-	}
-	shared := newAgent(t, h).client
+	all := make(chan struct{})
 	for range 1000 {
 		d := newAgent(t, h)
 		d.client, d.nonce = shared, nonce
-		agents <- d
+		wg.Go(func() {
+			<-all
+			resp, body := d.enrol(t, "ten")
+			switch {
+			case resp.StatusCode == http.StatusCreated:
+				created.Add(1)
+			case resp.StatusCode == http.StatusUnauthorized && oauthError(body) == wire.CodeInvalidToken:
+				refused.Add(1)
+			default:
+				t.Errorf("enrol: %s %s", resp.Status, body)
+			}
+		})
 	}
-	close(agents)
+	close(all)
 	wg.Wait()
 	if created.Load() != 10 || refused.Load() != 990 {
 		t.Errorf("%d created, %d refused; want 10 and 990", created.Load(), refused.Load())
 	}
 }
 
-// threats D4
+// Threat D4: the one that was there first stays as it is, and connected.
 func TestDeviceWithAKnownNameIsAnotherDevice(t *testing.T) {
 	h := newHouse(t)
-	a, b := enrolled(t, h, tenantID), enrolled(t, h, tenantID)
+	a := enrolled(t, h, tenantID)
+	line := a.connect(t)
+	b := enrolled(t, h, tenantID)
+	b.connect(t)
+	line.beginNext(actionRef{h.collect(t, a).ID, 1})
 	if a.id == b.id {
 		t.Fatal("two keys have one id")
 	}
@@ -120,6 +121,7 @@ func TestDeviceWithAKnownNameIsAnotherDevice(t *testing.T) {
 	}
 }
 
+// Threat D3, tokens that are revoked, expired or nobody's.
 func TestEnrolmentIsRefused(t *testing.T) {
 	h := newHouse(t)
 	for name, id := range map[string]auth.Enrollment{
@@ -178,6 +180,7 @@ func TestEnrolmentIsRefused(t *testing.T) {
 	}
 }
 
+// Threat D3, another tenant's token.
 func TestKeyEnrolledInOneTenantIsNotTakenByAnother(t *testing.T) {
 	h := newHouse(t)
 	d := enrolled(t, h, tenantID)
@@ -196,7 +199,7 @@ func TestKeyEnrolledInOneTenantIsNotTakenByAnother(t *testing.T) {
 	}
 }
 
-// threats D2
+// Threat D2: a proof that was used before.
 func TestProofIsTakenOnce(t *testing.T) {
 	h := newHouse(t)
 	d := enrolled(t, h, tenantID)
@@ -220,7 +223,7 @@ func TestProofIsTakenOnce(t *testing.T) {
 	}
 }
 
-// threats D2, D12, N4
+// Threat D2: a proof that is another request's, or an old one.
 func TestRequestIsRefusedUnlessItsProofIsOfThisRequest(t *testing.T) {
 	h := newHouse(t)
 	d, other := enrolled(t, h, tenantID), enrolled(t, h, tenantID)
@@ -353,7 +356,8 @@ func TestTokenFormIsStrict(t *testing.T) {
 	}
 }
 
-func TestDevicesClockMayBeYearsOff(t *testing.T) { // threats D12
+// Threat D12: tokens are judged by the server's time.
+func TestDevicesClockMayBeYearsOff(t *testing.T) {
 	h := newHouse(t)
 	h.advance(10 * 365 * 24 * time.Hour)
 	d := enrolled(t, h, tenantID) // its proofs are issued in 1970

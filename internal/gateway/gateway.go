@@ -39,6 +39,11 @@ type Options struct {
 	// proved itself; nil for nobody.
 	OnKnown func(context.Context)
 
+	// OnVerdict is told of each complete upload that was settled, sealed or not,
+	// and how long that took from its last byte on, its turn included; nil for
+	// nobody.
+	OnVerdict func(took time.Duration)
+
 	Times       Times
 	Connections int // most at once; 0: 50,000
 }
@@ -97,6 +102,7 @@ type Gateway struct {
 	wake     func(device.ID)
 	onDenied func(tenant, from string)
 	onKnown  func(context.Context)
+	onJudged func(took time.Duration)
 	times    Times
 	most     int
 
@@ -137,13 +143,16 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		bases: b, engine: o.Engine, devices: o.Devices, tokens: o.Tokens, keys: o.Keys, vault: o.Vault, log: o.Log, now: o.Now,
-		address: o.Address, wake: o.Wake, onDenied: o.OnDenied, onKnown: o.OnKnown, times: o.Times.orDefault(), most: o.Connections,
+		address: o.Address, wake: o.Wake, onDenied: o.OnDenied, onKnown: o.OnKnown, onJudged: o.OnVerdict, times: o.Times.orDefault(), most: o.Connections,
 		nonces: nonces{o.Keys, o.Now}, replays: newReplays(o.Now), table: newTable(),
 		looks: make(chan struct{}, lookers), turns: make(chan struct{}, judges), leaving: make(chan struct{}), judged: map[string]chan struct{}{},
 	}
 	g.routes = g.newRoutes()
 	if g.onKnown == nil {
 		g.onKnown = func(context.Context) {}
+	}
+	if g.onJudged == nil {
+		g.onJudged = func(time.Duration) {}
 	}
 	if g.wake == nil {
 		g.wake = g.Wake
@@ -166,7 +175,12 @@ func New(o Options) (*Gateway, error) {
 // Wake looks after a device: something about it changed. It does not block.
 func (g *Gateway) Wake(id device.ID) {
 	c := g.table.of(id)
-	if c == nil || c.waking.Swap(true) {
+	if c == nil {
+		g.count.Absent.Add(1)
+		return
+	}
+	g.count.Woken.Add(1)
+	if c.waking.Swap(true) {
 		return
 	}
 	g.do(func() {

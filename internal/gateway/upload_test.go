@@ -107,7 +107,7 @@ func TestVerdictThatTakesLongIsToldOnTheChannel(t *testing.T) {
 	}
 }
 
-// threats D8, N2
+// Threat D8: a package that says what is not so, or not for this action.
 func TestPackageThatIsNotTheOneAskedForIsQuarantined(t *testing.T) {
 	h := newHouse(t)
 	for name, spoil := range map[string]func(t *testing.T, d *agent, a action.Action) []byte{
@@ -245,7 +245,7 @@ func TestNewerRequestTakesTheUploadOver(t *testing.T) {
 	}
 }
 
-// threats D10
+// Threat D10, an upload that stalls.
 func TestStalledChunkIsCutAndKept(t *testing.T) {
 	h := newHouse(t, withTimes(func(w *Times) { w.Stall = 200 * time.Millisecond }))
 	d, _, a := running(t, h)
@@ -265,7 +265,7 @@ func TestStalledChunkIsCutAndKept(t *testing.T) {
 	}
 }
 
-// threats D10
+// Threat D10, more than was declared or is allowed.
 func TestUploadsHaveBounds(t *testing.T) {
 	h := newHouse(t, func(_ *Options, v *vault.Options) { v.Limits = vault.Limits{Bytes: 100_000, PerDevice: 1, Open: 2} })
 	d, c, a := running(t, h)
@@ -319,7 +319,7 @@ func TestChunkHasABound(t *testing.T) {
 	eventually(t, "it is kept up to the bound", func() bool { _, offset := d.head(t, id); return offset == MaxChunk })
 }
 
-// threats D1
+// Threat D1: an upload for another device's action.
 func TestUploadForAnotherDevicesActionIsRefusedAndRecorded(t *testing.T) {
 	h := newHouse(t)
 	d, _, a := running(t, h)

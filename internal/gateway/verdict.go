@@ -41,11 +41,14 @@ func (g *Gateway) judge(u vault.Upload) <-chan struct{} {
 		return done
 	}
 	g.judged[u.ID] = done
+	g.count.Judging.Add(1)
+	start := g.now()
 	g.work.Go(func() {
 		defer func() {
 			g.mu.Lock()
 			delete(g.judged, u.ID)
 			g.mu.Unlock()
+			g.count.Judging.Add(-1)
 			close(done)
 		}()
 		if !g.turn() {
@@ -54,7 +57,9 @@ func (g *Gateway) judge(u vault.Upload) <-chan struct{} {
 		defer func() { <-g.turns }()
 		ctx, cancel := context.WithTimeout(g.life, verdictWithin)
 		defer cancel()
-		if err := g.settle(ctx, u); err != nil && g.life.Err() == nil {
+		if err := g.settle(ctx, u); err == nil {
+			g.onJudged(g.now().Sub(start))
+		} else if g.life.Err() == nil {
 			g.log.ErrorContext(ctx, "a complete upload could not be settled; the sweep tries again",
 				"upload", u.ID, "action", u.Action, "device", u.Device, "err", err)
 		}

@@ -82,6 +82,9 @@ func issue(template, parent *x509.Certificate, public *ecdsa.PublicKey, signer *
 // AuthorityCertificate is the certificate of the server's own TLS authority, in DER.
 func (r *Ring) AuthorityCertificate() []byte { return r.must(Authority).Public }
 
+// AuthorityEnds is when that certificate ends. The server makes no other one.
+func (r *Ring) AuthorityEnds() time.Time { return r.must(Authority).authority.certificate.NotAfter }
+
 // ServerCertificate makes a key and a certificate of the server's own authority
 // for hosts, which are DNS names or addresses. It holds for ServerLife.
 func (r *Ring) ServerCertificate(hosts []string) (certificate []byte, key *ecdsa.PrivateKey, err error) {

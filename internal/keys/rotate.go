@@ -165,6 +165,10 @@ func (r *Ring) Tend(ctx context.Context, s Successions, tenant string) error {
 	return err
 }
 
+// TokenKeyDue is when another key of access tokens has to sign, at the latest. The
+// server sees to it a day before.
+func (r *Ring) TokenKeyDue() time.Time { return r.newestToken().From.Add(TokenKeyLife) }
+
 // SucceedTokens makes the next key of access tokens on behalf of who, whose
 // entry is recorded in the log of tenant, and returns its public record. It
 // signs in [TokenSoon], and the tokens of the key before it hold until they

@@ -165,6 +165,7 @@ func TestARestartMissesCallsNoLongerThanAHold(t *testing.T) {
 	}
 }
 
+// Threat P7: limits.
 func TestADatabaseClockPutBackLocksNobodyOutForLonger(t *testing.T) {
 	w := newWorld(2, Figures{100, 1500})
 	for w.take(t, 0) == nil {

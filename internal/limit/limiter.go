@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/fault"
@@ -41,6 +42,7 @@ type Limiter struct {
 	now         func() time.Time
 	steady      func() moment
 	keys, calls int
+	count       struct{ refused, unknown atomic.Int64 }
 
 	mu    sync.Mutex
 	known map[Key]*list.Element
@@ -90,7 +92,10 @@ func (l *Limiter) Take(ctx context.Context, key Key, f Figures) error {
 	}
 	defer func() { <-e.turn }()
 	if err := l.ready(ctx, e.account, f); err != nil {
-		if !errors.Is(err, fault.TooMany) {
+		if errors.Is(err, fault.TooMany) {
+			l.count.refused.Add(1)
+		} else {
+			l.count.unknown.Add(1)
 			// Whether the ledger was changed is not known, and it may be changed
 			// when this holder's memory is another: so it is none any more.
 			e.lost = true
@@ -99,8 +104,23 @@ func (l *Limiter) Take(ctx context.Context, key Key, f Figures) error {
 		return err
 	}
 	e.left--
-	l.count(e, e.own.add(l.steady()))
+	l.note(e, e.own.add(l.steady()))
 	return nil
+}
+
+// Stats is what a limiter remembers, and what has become of calls since the start.
+type Stats struct {
+	Keys    int   // accounts that are remembered
+	Calls   int   // calls that are remembered
+	Refused int64 // calls over a limit
+	Unknown int64 // calls that were refused because the ledger could not be asked
+}
+
+// Stats returns the present figures.
+func (l *Limiter) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Keys: l.order.Len(), Calls: l.total, Refused: l.count.refused.Load(), Unknown: l.count.unknown.Load()}
 }
 
 // turn waits for the turn of the key's account.
@@ -171,8 +191,8 @@ func (l *Limiter) find(key Key) *entry {
 	return e
 }
 
-// count notes that an account remembers so many calls more.
-func (l *Limiter) count(e *entry, more int) {
+// note keeps that an account remembers so many calls more.
+func (l *Limiter) note(e *entry, more int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at, ok := l.known[e.key]; !ok || at.Value != e {

@@ -50,6 +50,8 @@ func TestOneNodeIsExactToTheCall(t *testing.T) {
 // Whatever nodes, calls, crashes, failing transactions and clocks do: no window
 // ever holds more calls than its limit, and nobody waits for longer than a
 // window and a hold.
+//
+// Threat P7: limits, with clocks that are put forth and back.
 func TestNoInterleavingExceedsALimitOrLocksACallerOut(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		w := newWorld(rapid.IntRange(1, 4).Draw(r, "nodes"), drawFigures(r))
@@ -129,6 +131,8 @@ func (w *world) step(t *testing.T, r *rapid.T) {
 }
 
 // A database's clock that is put forth is time that passed, and nothing worse.
+//
+// Threat P7: limits.
 func TestADatabaseClockPutForthLocksNobodyOut(t *testing.T) {
 	w := newWorld(2, Figures{2, 5})
 	w.take(t, 0)

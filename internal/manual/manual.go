@@ -104,11 +104,13 @@ func (m *Manual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	route, method, status := r.URL.Path, r.Method, 0
+	if !slices.Contains(methods, method) {
+		method = "" // no caller makes a name of its own in the metrics
+	}
 	switch f, ok := m.files[m.Origin.Base(r)][r.URL.Path]; {
 	case !ok && r.URL.Path != root:
 		route, status = "", refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
-	case !slices.Contains(methods, r.Method):
-		method = "" // no caller makes a name of its own in the metrics
+	case method == "":
 		h.Set("Allow", strings.Join(methods, ", "))
 		status = refuse(w, r, http.StatusMethodNotAllowed, "This address is for reading alone.")
 	case !ok:

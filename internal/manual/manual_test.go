@@ -129,6 +129,7 @@ func TestOddRequestsAreAnsweredRightly(t *testing.T) {
 		{"GET", "/docs/nosuch", 404, seen{"GET", "", 404}},
 		{"GET", "/docs/../docs/", 404, seen{"GET", "", 404}},
 		{"GET", "/docs//", 404, seen{"GET", "", 404}},
+		{"BREW", "/docs/nosuch", 404, seen{"", "", 404}},
 		{"POST", "/docs/", 405, seen{"", "/docs/", 405}},
 		{"BREW", "/docs", 405, seen{"", "/docs", 405}},
 		{"DELETE", "/docs/openapi.yaml", 405, seen{"", "/docs/openapi.yaml", 405}},

@@ -39,6 +39,7 @@ type Config struct {
 	Limits                command.Table      `help:"Limits of calls of the API: on, or off for none at all. In the file also other figures of single APIs (docs/limits.md)." env:"SWAB_LIMITS" default:"on" placeholder:"on|off"`
 	PasswordGrant         bool               `help:"Let applications sign people in by a password that they ask for themselves. Off unless a script needs it: such an application sees the password, and no one-time code is asked for (who has one can't sign in that way)." env:"SWAB_PASSWORD_GRANT"`
 	PackageLimit          int64              `help:"Most bytes of one package." env:"SWAB_PACKAGE_LIMIT" default:"2147483648" placeholder:"BYTES"`
+	DiskReserve           int64              `help:"Bytes that are to stay free on the disk of the packages: with less, collections are refused with 503. 0 for none." env:"SWAB_DISK_RESERVE" default:"1073741824" placeholder:"BYTES"`
 	LinkLife              time.Duration      `help:"How long a package link holds." env:"SWAB_LINK_LIFE" default:"15m" placeholder:"DURATION"`
 	PendingLife           time.Duration      `help:"How long a request waits for its device." env:"SWAB_PENDING_LIFE" default:"72h" placeholder:"DURATION"`
 	LogFormat             string             `help:"Form of the log on standard error." env:"SWAB_LOG_FORMAT" enum:"text,json" default:"text"`
@@ -79,6 +80,9 @@ func (c *Config) Check() error {
 	}
 	if c.PackageLimit < 1<<20 {
 		errs = append(errs, fmt.Errorf("--package-limit %d: at least 1048576 (1 MiB)", c.PackageLimit))
+	}
+	if c.DiskReserve < 0 {
+		errs = append(errs, errors.New("--disk-reserve: not negative"))
 	}
 	if c.Connections < 0 || c.ConnectionsPerAddress < 0 {
 		errs = append(errs, errors.New("--connections, --connections-per-address: not negative"))

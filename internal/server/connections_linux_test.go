@@ -87,6 +87,7 @@ func (c caller) bearer(conn *tls.Conn, b server.Bootstrap) string {
 	return "Bearer " + token
 }
 
+// Threat C7, connections without a request.
 func TestAStrangerTakesNotEveryConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

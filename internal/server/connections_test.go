@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// Threat P12: some files stay for what is not a connection.
 func TestConnectionsLeaveRoomForFiles(t *testing.T) {
 	for _, tt := range []struct {
 		all, address int // as set

@@ -98,8 +98,14 @@ func trusting(t *testing.T, ca string) *http.Client {
 // application is the token that the other server itself gives its application.
 func (f *foreignSwab) application(t *testing.T) string {
 	t.Helper()
-	resp, err := trusting(t, f.bootstrap.CAFile).PostForm(f.bootstrap.Authority+"/oauth2/v2.0/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {f.bootstrap.ClientID}, "client_secret": {f.bootstrap.ClientSecret}, "scope": {defender + "/.default"},
+	return tokenOf(t, f.bootstrap)
+}
+
+// tokenOf is a token of the application that a server begins with.
+func tokenOf(t *testing.T, b server.Bootstrap) string {
+	t.Helper()
+	resp, err := trusting(t, b.CAFile).PostForm(b.Authority+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {b.ClientID}, "client_secret": {b.ClientSecret}, "scope": {defender + "/.default"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -120,10 +120,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return fmt.Errorf("listen at %s: %w; another program has the address, or it is not this machine's", s.config.Listen, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Database: s.config.database(), Log: s.log, Now: s.now, Wake: s.wake})
+	s.store, err = store.Open(ctx, store.Options{Database: s.config.database(), Log: s.log, Now: s.now, Wake: s.wake, OnCommit: s.metrics.commit})
 	if err != nil {
 		return err
 	}
+	s.metrics.watchStore(s.store)
 	bases := s.origin.Bases()
 	for _, b := range bases {
 		if strings.Contains(b, "token") {
@@ -147,6 +148,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.certs, err = s.certificates(ring, bases); err != nil {
 		return err
 	}
+	s.metrics.watchKeys(ring, s.certs, s.config.Certificate == "")
 	s.home = tenants[0].ID
 	if err := s.core(ctx, ring, s.home); err != nil {
 		return err
@@ -204,12 +206,13 @@ func (s *Server) certificates(ring *keys.Ring, bases []string) (*certificates, e
 // core makes the vault, the engine, the fleet and the register.
 func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err error) {
 	s.vault, err = vault.New(ctx, vault.Options{
-		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit}, Check: evidence.DefaultLimits(),
+		Dir: s.config.Data, Records: s.store, Limits: vault.Limits{Bytes: s.config.PackageLimit, Reserve: s.config.DiskReserve}, Check: evidence.DefaultLimits(),
 		Log: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
 	}
+	s.metrics.watchVault(s.vault, s.config.DiskReserve)
 	s.hasher = credential.NewHasher(0)
 	s.register = &access.Register{Records: s.store, Ring: ring, Hasher: s.hasher, Home: home, Now: s.now, Logger: s.log}
 	s.tokens = auth.NewTokens(s.origin.Bases(), ring, s.store, s.now)
@@ -227,6 +230,8 @@ func (s *Server) core(ctx context.Context, ring *keys.Ring, home string) (err er
 	times.Pending = s.config.PendingLife
 	s.engine = &action.Engine{
 		Records: s.store, Devices: s.fleet, Log: s.store, Keys: ring, Now: s.now, Times: times, Logger: s.log,
+		Room:    s.vault.Room,
+		OnBegin: s.metrics.begun,
 		OnEnd: func(a action.Action) {
 			s.metrics.ended.WithLabelValues(string(a.Status)).Inc()
 			if a.Status != action.Cancelled {
@@ -246,19 +251,21 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.tally = auth.NewTally(s.store, s.now, s.log)
 	s.gateway, err = gateway.New(gateway.Options{
 		Bases: bases, Engine: s.engine, Devices: s.store, Tokens: s.tokens, Keys: ring, Vault: s.vault, Log: s.log, Now: s.now,
-		Address: s.origin.Client, Wake: s.wake, OnDenied: s.tally.Denied, OnKnown: known,
+		Address: s.origin.Client, Wake: s.wake, OnDenied: s.tally.Denied, OnKnown: known, OnVerdict: s.metrics.verdict,
 	})
 	if err != nil {
 		return err
 	}
-	s.metrics.watch(s.gateway)
+	s.metrics.watchGateway(s.gateway)
 	s.bus = bus.NewLocal(s.gateway.Wake)
+	s.metrics.watchBus(s.bus)
 	s.waker.Store(s.bus)
 	s.engine.Bus, s.register.Bus = s.bus, s.bus
 	limits, err := s.limitCalls(ctx)
 	if err != nil {
 		return err
 	}
+	s.metrics.watchCallers(s.tally, s.limiter)
 	s.api = api.New(api.Config{
 		Limiter: s.limiter, Limits: limits,
 		Engine: s.engine, Fleet: s.fleet, Register: s.register, Keeper: s.keeper, Records: s.store, Vault: s.vault, Keys: ring, Tokens: s.tokens, Tally: s.tally,
@@ -267,6 +274,7 @@ func (s *Server) doors(ctx context.Context, ring *keys.Ring, bases []string, hom
 	s.desk = signin.New(signin.Config{
 		Records: s.store, Directory: s.tokens.Directory, Resources: s.tokens.Resources, Secrets: ring, Hasher: s.hasher, Tally: s.tally, Now: s.now, Logger: s.log,
 	})
+	s.metrics.watchDesk(s.desk)
 	s.issuer = issuer.New(issuer.Config{
 		Keys: ring, Tokens: s.tokens, Desk: s.desk, Tally: s.tally, Origin: s.origin, Passwords: s.config.PasswordGrant,
 		Now: s.now, Log: s.log, Observe: s.metrics.observe,
@@ -294,6 +302,11 @@ func (s *Server) Progress(ctx context.Context, tenant, id string) (action.Action
 // ServeHTTP sends a request to its door, by the first segment of its path. There
 // is no mux here: it would answer odd paths by redirects of its own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// A Content-Length beside it, by which a proxy may have seen another end of
+		// the request, is gone by now: what follows is nobody's (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
+	}
 	if r.URL.Path != "/device/channel" { // which takes the connection over
 		w = &paced{ResponseWriter: w, control: http.NewResponseController(w)}
 	}
@@ -407,6 +420,7 @@ func (s *Server) settles(ctx context.Context) {
 		if n, err := s.store.Settle(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "devices could not be put into their groups; it is tried again", "err", err)
 		} else if n > 0 {
+			s.metrics.settled.Add(float64(n))
 			s.log.InfoContext(ctx, "devices put into their groups", "count", n)
 		}
 		select {

@@ -351,6 +351,8 @@ func TestMetricsAreOnTheirOwnAddress(t *testing.T) {
 
 // A certificate that is renewed is used without a restart, and one that does not
 // load leaves the one before it in use.
+//
+// Threat P9: a file that does not load changes nothing.
 func TestCertificateIsReloaded(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

@@ -118,6 +118,13 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return cert, nil
 }
 
+// ends is when the certificate in use expires.
+func (c *certificates) ends() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cert.Leaf.NotAfter
+}
+
 // config is the TLS configuration of the public listener.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{

@@ -31,6 +31,7 @@ type refusals struct {
 	mu      sync.Mutex
 	waiting map[string][]audit.Entry // by tenant
 	count   int                      // of waiting
+	total   Stats                    // Waiting aside
 	failed  map[account]*refused
 }
 
@@ -56,6 +57,7 @@ func (d *Desk) refused(ctx context.Context, v Visitor, p auth.Person, cause erro
 	code, _ := fault.Of(cause)
 	d.Logger.DebugContext(ctx, "sign-in refused", "code", string(code), "from", v.From, "correlation", v.Correlation)
 	if p.ID == "" {
+		d.refusals.nobody()
 		d.Tally.Denied(v.Tenant.ID, v.From)
 		return cause
 	}
@@ -63,9 +65,33 @@ func (d *Desk) refused(ctx context.Context, v Visitor, p auth.Person, cause erro
 	return cause
 }
 
+// Stats is what has been refused since the start.
+type Stats struct {
+	Known   int64 // sign-ins of somebody who exists
+	Unknown int64 // sign-ins of nobody who is known
+	Waiting int   // entries of the audit log that are not written yet
+}
+
+// Stats returns the present figures.
+func (d *Desk) Stats() Stats {
+	r := d.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.total
+	s.Waiting = r.count
+	return s
+}
+
+func (r *refusals) nobody() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.total.Unknown++
+}
+
 func (r *refusals) add(v Visitor, p auth.Person, code fault.Code) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.total.Known++
 	key := account{p.Tenant, p.ID}
 	f, ok := r.failed[key]
 	if !ok {

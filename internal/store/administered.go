@@ -27,54 +27,49 @@ func (s *Store) DevicePage(ctx context.Context, tenant string, reach device.Reac
 				SELECT id FROM devices WHERE tenant = ? AND name = ?
 				UNION ALL SELECT id FROM devices WHERE tenant = ? AND host_name = ?)`, tenant, name, tenant, name)
 		}
-		now, reach, err := s.reaching(ctx, c, tenant, reach)
-		if err != nil {
-			return nil, err
-		}
-		if !reach.All && now.settled {
-			q.add(" AND ")
-			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
-			reach = device.Everywhere
-		}
-		part := most
-		if !reach.All {
-			part = max(most, judgedAtOnce)
-		}
-		kept := []device.Device{}
-		for {
-			q := new(query).add(q.String(), q.args...).add(" AND id > ? ORDER BY id LIMIT ?", after, part)
-			rows, err := c.once(ctx, q.String(), q.args)
-			if err != nil {
-				return nil, err
+		return reaching(ctx, s, c, tenant, reach, func(now standing, reach device.Reach) ([]device.Device, error) {
+			q, after := new(query).add(q.String(), q.args...), after
+			if !reach.All && now.settled {
+				q.add(" AND ")
+				q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
+				reach = device.Everywhere
 			}
-			found, err := collect(rows, scanDevice)
-			if err != nil {
-				return nil, err
+			part := most
+			if !reach.All {
+				part = max(most, judgedAtOnce)
 			}
-			for _, d := range found {
-				if reach.All || reach.Has(now.groups.Of(d).ID) {
-					kept = append(kept, d)
+			kept := []device.Device{}
+			for {
+				q := new(query).add(q.String(), q.args...).add(" AND id > ? ORDER BY id LIMIT ?", after, part)
+				rows, err := c.once(ctx, q.String(), q.args)
+				if err != nil {
+					return nil, err
 				}
-				after = d.ID
+				found, err := collect(rows, scanDevice)
+				if err != nil {
+					return nil, err
+				}
+				for _, d := range found {
+					if reach.All || reach.Has(now.groups.Of(d).ID) {
+						kept = append(kept, d)
+					}
+					after = d.ID
+				}
+				if len(found) < part || len(kept) >= most {
+					return kept[:min(len(kept), most)], nil
+				}
 			}
-			if len(found) < part || len(kept) >= most {
-				return kept[:min(len(kept), most)], nil
-			}
-		}
+		})
 	})
 }
 
-// reaching is a reach by the groups as they are now, and how devices stand in
-// them. Of a reach that never changes nothing is looked up.
-func (s *Store) reaching(ctx context.Context, c *conn, tenant string, reach device.Reach) (standing, device.Reach, error) {
+// reaching is byGroups for what a reach comes to by them. Of one that never changes
+// nothing is looked up.
+func reaching[T any](ctx context.Context, s *Store, c *conn, tenant string, reach device.Reach, list func(now standing, reach device.Reach) (T, error)) (T, error) {
 	if reach.All && reach.By == nil {
-		return standing{}, reach, nil
+		return list(standing{}, reach)
 	}
-	now, err := standingOf(ctx, c, &s.groups, tenant, "")
-	if err != nil {
-		return now, reach, err
-	}
-	return now, reach.In(now.groups), nil
+	return byGroups(ctx, s, c, tenant, func(now standing) (T, error) { return list(now, reach.In(now.groups)) })
 }
 
 // maxNamesakes is how many devices of one name are looked at for twins.
@@ -86,29 +81,28 @@ const maxNamesakes = 100
 // device that has none is not in the answer, nor is one without a name.
 func (s *Store) Twins(ctx context.Context, tenant string, reach device.Reach, devices []device.Device, most int) (map[device.ID][]device.ID, error) {
 	return read(ctx, s, "devices of one name", func(ctx context.Context, c *conn) (map[device.ID][]device.ID, error) {
-		now, reach, err := s.reaching(ctx, c, tenant, reach)
-		if err != nil {
-			return nil, err
-		}
-		named, twins := map[string][]device.Device{}, map[device.ID][]device.ID{}
-		for _, d := range devices {
-			if d.Facts.Name == "" {
-				continue
-			}
-			all, known := named[d.Facts.Name]
-			if !known {
-				if all, err = namesakes(ctx, c, tenant, d.Facts.Name); err != nil {
-					return nil, err
+		return reaching(ctx, s, c, tenant, reach, func(now standing, reach device.Reach) (map[device.ID][]device.ID, error) {
+			named, twins := map[string][]device.Device{}, map[device.ID][]device.ID{}
+			for _, d := range devices {
+				if d.Facts.Name == "" {
+					continue
 				}
-				named[d.Facts.Name] = all
-			}
-			for _, other := range all {
-				if other.ID != d.ID && !other.Revoked && len(twins[d.ID]) < most && (reach.All || reach.Has(now.groups.Of(other).ID)) {
-					twins[d.ID] = append(twins[d.ID], other.ID)
+				all, known := named[d.Facts.Name]
+				if !known {
+					var err error
+					if all, err = namesakes(ctx, c, tenant, d.Facts.Name); err != nil {
+						return nil, err
+					}
+					named[d.Facts.Name] = all
+				}
+				for _, other := range all {
+					if other.ID != d.ID && !other.Revoked && len(twins[d.ID]) < most && (reach.All || reach.Has(now.groups.Of(other).ID)) {
+						twins[d.ID] = append(twins[d.ID], other.ID)
+					}
 				}
 			}
-		}
-		return twins, nil
+			return twins, nil
+		})
 	})
 }
 

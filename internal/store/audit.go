@@ -35,7 +35,11 @@ func (t *tx) record(ctx context.Context, tenant string, e audit.Entry) (id int64
 			SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tenants WHERE id = ? RETURNING id`,
 		number, leaf, text(e.Opening), ticks(made), e.Leaf.Act, e.Leaf.Object, e.Leaf.Device, e.Leaf.Result,
 		e.Opening.Hidden.Who, lower(e.Opening.Hidden.Name), e.Opening.Hidden.Correlation, tenant)
-	t.recorded++
+	if e.Leaf.Result == audit.Refused {
+		t.recorded.refused++
+	} else {
+		t.recorded.done++
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, noTenant(tenant, err)
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync/atomic"
+	"time"
 
+	"swab/internal/action"
 	"swab/internal/device"
 )
 
@@ -26,6 +29,7 @@ func (s *Store) Set(ctx context.Context, pragma string) error {
 // wait, so that they are of its batch.
 func (s *Store) Hold(ctx context.Context, n int, begun chan<- struct{}, then func(exec func(query string, args ...any) error) error) error {
 	return s.writer.do(ctx, func(ctx context.Context, t *tx) error {
+		s.writer.(*batches).longest = time.Hour // however slow this machine is
 		close(begun)
 		for len(s.writer.(*batches).requests) < n {
 			runtime.Gosched()
@@ -131,4 +135,31 @@ func (stalled) once(ctx context.Context, _ string, _ []any) (rows, error) {
 // Stall makes every list take longer than it may.
 func (s *Store) Stall() {
 	s.reader = &conn{runner: stalled{s.reader.runner}, dialect: s.reader.dialect}
+}
+
+// interrupted runs something else before the first query that is made for one call.
+type interrupted struct {
+	runner
+	done *atomic.Bool
+	by   func()
+}
+
+func (i interrupted) once(ctx context.Context, query string, args []any) (rows, error) {
+	if i.done.CompareAndSwap(false, true) {
+		i.by()
+	}
+	return i.runner.once(ctx, query, args)
+}
+
+// Interrupt has something else done once while a list is being made, before
+// anything else is done with the store.
+func (s *Store) Interrupt(by func()) (over func()) {
+	was := s.reader
+	s.reader = &conn{runner: interrupted{was.runner, new(atomic.Bool), by}, dialect: was.dialect}
+	return func() { s.reader = was }
+}
+
+// BacklogQueries are the queries of a backlog whose tables grow for ever.
+func BacklogQueries() []string {
+	return []string{countActions(action.Pending), countActions(action.InProgress), countUnnumbered}
 }

@@ -15,6 +15,8 @@ import (
 // TestFailingDisk lets the kernel refuse what a commit writes: the write-ahead
 // log may not grow. The batch is lost, what was there stays, and writing goes
 // on when the disk takes it again.
+//
+// Threat P2: writing to the disk fails.
 func TestFailingDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "swab.db")
 	s := open(t, path)

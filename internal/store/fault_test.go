@@ -123,6 +123,8 @@ func TestLostGroupsAreForgotten(t *testing.T) {
 // TestFullDatabase fills a database that may not grow. What was acknowledged
 // stays, what was not did not happen, reading goes on, and so does writing once
 // there is room.
+//
+// Threat P2: a full database.
 func TestFullDatabase(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "swab.db"))
 	tenant, d := newDevice(t, s)
@@ -221,6 +223,8 @@ func TestDatabaseHeldByAnother(t *testing.T) {
 }
 
 // TestReadOnlyDatabase has the engine refuse whatever is not reading.
+//
+// Threat P2: a read-only file system.
 func TestReadOnlyDatabase(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "swab.db"))
 	tenant := newTenant(t, s)

@@ -50,36 +50,34 @@ func (s *Store) devicesAmong(ctx context.Context, what, tenant string, reach dev
 			q.add(order, most)
 			return all(ctx, c, scanDevice, q.String(), q.args...)
 		}
-		now, err := standingOf(ctx, c, &s.groups, tenant, "")
-		if err != nil {
-			return nil, err
-		}
-		reach := reach.In(now.groups)
-		if now.settled {
-			q.add(" AND ")
-			q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
-			rows, err := c.once(ctx, q.add(order, most).String(), q.args)
-			if err != nil {
-				return nil, err
-			}
-			return collect(rows, scanDevice)
-		}
-		kept := []device.Device{}
-		for last := []any{int64(math.MaxInt64), ""}; ; {
-			found, err := all(ctx, c, scanDevice, q.String()+" AND (first_seen, id) < (?, ?)"+order, slices.Concat(q.args, last, []any{most})...)
-			if err != nil {
-				return nil, err
-			}
-			for _, d := range found {
-				if reach.Has(now.groups.Of(d).ID) && len(kept) < most {
-					kept = append(kept, d)
+		return byGroups(ctx, s, c, tenant, func(now standing) ([]device.Device, error) {
+			q, reach := new(query).add(q.String(), q.args...), reach.In(now.groups)
+			if now.settled {
+				q.add(" AND ")
+				q.where(within(now.groups.All(), func(g device.Group) bool { return reach.Has(g.ID) }), "devices", tenant, asIs)
+				rows, err := c.once(ctx, q.add(order, most).String(), q.args)
+				if err != nil {
+					return nil, err
 				}
-				last = []any{ticks(d.FirstSeen), d.ID}
+				return collect(rows, scanDevice)
 			}
-			if len(found) < most || len(kept) == most {
-				return kept, nil
+			kept := []device.Device{}
+			for last := []any{int64(math.MaxInt64), ""}; ; {
+				found, err := all(ctx, c, scanDevice, q.String()+" AND (first_seen, id) < (?, ?)"+order, slices.Concat(q.args, last, []any{most})...)
+				if err != nil {
+					return nil, err
+				}
+				for _, d := range found {
+					if reach.Has(now.groups.Of(d).ID) && len(kept) < most {
+						kept = append(kept, d)
+					}
+					last = []any{ticks(d.FirstSeen), d.ID}
+				}
+				if len(found) < most || len(kept) == most {
+					return kept, nil
+				}
 			}
-		}
+		})
 	})
 }
 

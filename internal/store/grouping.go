@@ -101,6 +101,25 @@ func standingOf(ctx context.Context, c *conn, known *compiled, tenant, lock stri
 	return s, nil
 }
 
+// byGroups is what list makes by the device groups as they are; it is made anew
+// where they changed meanwhile. A list is of several queries and no transaction:
+// devices that came into a group after its caller lost that would be in it.
+func byGroups[T any](ctx context.Context, s *Store, c *conn, tenant string, list func(now standing) (T, error)) (made T, err error) {
+	for {
+		now, err := standingOf(ctx, c, &s.groups, tenant, "")
+		if err != nil {
+			return made, err
+		}
+		if made, err = list(now); err != nil {
+			return made, err
+		}
+		revision, err := one(ctx, c, value[int64], "SELECT revision FROM groupings WHERE tenant = ?", tenant)
+		if err != nil || revision == now.revision {
+			return made, err
+		}
+	}
+}
+
 // standing is how a tenant's devices stand, which does not change before the
 // transaction ends.
 func (t *tx) standing(ctx context.Context, tenant string) (standing, error) {

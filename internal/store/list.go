@@ -69,29 +69,27 @@ func list[T any](ctx context.Context, s *Store, what string, l *listing[T], tena
 		if reach.All && reach.By == nil && !odata.Asks(q.Filter, l.ofGroup) {
 			return l.page(ctx, c, tenant, compile(q.Filter, l.columns(s.now(), nil)), nil, q, s.lists)
 		}
-		now, err := standingOf(ctx, c, &s.groups, tenant, "")
-		if err != nil {
-			return odata.Page[T]{}, err
-		}
-		groups, reach := now.groups.All(), reach.In(now.groups)
-		reached := within(groups, func(g device.Group) bool { return reach.Has(g.ID) })
-		filter := join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached})
-		if now.settled {
-			return l.page(ctx, c, tenant, filter, nil, q, s.lists)
-		}
-		o := now.outlookOf(filter, l.byDevice)
-		if o.in == nil && !o.nested {
-			return l.page(ctx, c, tenant, o.pred, nil, q, s.lists)
-		}
-		j := judge[T]{outlook: o, groups: now.groups, of: l.groups, keep: func(row T, in device.Group) bool {
-			return reach.Has(in.ID) && odata.Match(q.Filter, func(p *odata.Property) any { return l.property(row, in, p, s.now()) })
-		}}
-		page, err := l.page(ctx, c, tenant, o.pred, &j, q, s.lists)
-		if err != nil && ctx.Err() != nil {
-			err = fault.Unavailable.Errorf(err, "Device groups were changed, and devices are being put into them; until that is done, in a minute or a few, this list takes longer than the %v that it may: "+
-				"ask again then, or narrow it down", s.lists.time)
-		}
-		return page, err
+		return byGroups(ctx, s, c, tenant, func(now standing) (odata.Page[T], error) {
+			groups, reach := now.groups.All(), reach.In(now.groups)
+			reached := within(groups, func(g device.Group) bool { return reach.Has(g.ID) })
+			filter := join(false, []pred{compile(q.Filter, l.columns(s.now(), groups)), reached})
+			if now.settled {
+				return l.page(ctx, c, tenant, filter, nil, q, s.lists)
+			}
+			o := now.outlookOf(filter, l.byDevice)
+			if o.in == nil && !o.nested {
+				return l.page(ctx, c, tenant, o.pred, nil, q, s.lists)
+			}
+			j := judge[T]{outlook: o, groups: now.groups, of: l.groups, keep: func(row T, in device.Group) bool {
+				return reach.Has(in.ID) && odata.Match(q.Filter, func(p *odata.Property) any { return l.property(row, in, p, s.now()) })
+			}}
+			page, err := l.page(ctx, c, tenant, o.pred, &j, q, s.lists)
+			if err != nil && ctx.Err() != nil {
+				err = fault.Unavailable.Errorf(err, "Device groups were changed, and devices are being put into them; until that is done, in a minute or a few, this list takes longer than the %v that it may: "+
+					"ask again then, or narrow it down", s.lists.time)
+			}
+			return page, err
+		})
 	})
 }
 

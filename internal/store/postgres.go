@@ -94,14 +94,14 @@ func openPostgres(ctx context.Context, o Options, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: o.Now, dialect: postgresDialect, reader: &conn{runner: newPostgresRunner(pool), dialect: postgresDialect}, unsettled: make(chan struct{}, 1)}
+	s := &Store{now: o.Now, dialect: postgresDialect, reader: &conn{runner: newPostgresRunner(pool), dialect: postgresDialect}, unsettled: make(chan struct{}, 1), sequenced: true}
 	s.lists = newLists(int(config.MaxConns), o)
 	s.alone = func(ctx context.Context, f func(context.Context) error) error {
 		return alone(ctx, config.ConnConfig, f)
 	}
-	writer, sequencer := newTransactions(pool, o.Log), newSequencer(pool, config.ConnConfig, o)
+	writer, sequencer := newTransactions(pool, o), newSequencer(pool, config.ConnConfig, o)
 	writer.recorded, s.settled = sequencer.look, sequencer.settled
-	s.writer = writer
+	s.writer, s.stats = writer, writer.stats
 	s.close = sync.OnceValue(func() error {
 		writer.close()
 		sequencer.close()

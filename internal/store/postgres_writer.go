@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,8 @@ type transactions struct {
 	runner   *postgresRunner
 	log      *slog.Logger
 	recorded func() // after a commit: there are audit entries without a leaf
+	count    *tallies
+	waiting  atomic.Int64 // calls that wait for a connection
 
 	room    chan struct{} // of maxCalls
 	mu      sync.Mutex
@@ -34,8 +37,8 @@ type transactions struct {
 	running sync.WaitGroup
 }
 
-func newTransactions(pool *pgxpool.Pool, log *slog.Logger) *transactions {
-	return &transactions{pool: pool, runner: newPostgresRunner(pool), log: log, room: make(chan struct{}, maxCalls)}
+func newTransactions(pool *pgxpool.Pool, o Options) *transactions {
+	return &transactions{pool: pool, runner: newPostgresRunner(pool), log: o.Log, count: newTallies(o), room: make(chan struct{}, maxCalls)}
 }
 
 // close lets in no more calls and waits until those that are in have ended.
@@ -59,11 +62,22 @@ func (w *transactions) do(ctx context.Context, run func(context.Context, *tx) er
 	}
 }
 
+func (w *transactions) stats() Stats {
+	got, pool := w.count.stats(), w.pool.Stat()
+	got.Waiting = int(w.waiting.Load())
+	got.Pool = Pool{
+		Used: int(pool.AcquiredConns()), Open: int(pool.TotalConns()), Most: int(pool.MaxConns()),
+		Waits: pool.EmptyAcquireCount(), Waited: pool.EmptyAcquireWaitTime(),
+	}
+	return got
+}
+
 // start runs f beside its caller.
 func (w *transactions) start(f func()) error {
 	select {
 	case w.room <- struct{}{}:
 	default:
+		w.count.busy.Add(1)
 		return fault.Unavailable.Errorf(nil, "The server is busy; try again later")
 	}
 	w.mu.Lock()
@@ -88,9 +102,13 @@ func (w *transactions) tries(caller context.Context, run func(context.Context, *
 		err := w.try(caller, ctx, run)
 		state := sqlState(err)
 		if !errors.Is(err, errAgain) && state != "40001" && state != "40P01" { // serialization, deadlock
+			if err != nil && postgresUnavailable(err) {
+				w.count.lost.Add(1)
+			}
 			return err
 		}
 		if try == maxTries {
+			w.count.lost.Add(1)
 			return fault.Unavailable.Errorf(err, "Others are changing the same; try again later")
 		}
 		select { // so that those who met do not meet again
@@ -116,10 +134,12 @@ func (w *transactions) try(caller, ctx context.Context, run func(context.Context
 		w.rollback(ctx, pgtx)
 		return err
 	}
+	start := time.Now() // of a metric
 	if err := pgtx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if t.recorded > 0 {
+	w.count.committed(1, time.Since(start), t.recorded)
+	if t.recorded != (recorded{}) {
 		w.recorded()
 	}
 	return nil
@@ -129,7 +149,9 @@ func (w *transactions) try(caller, ctx context.Context, run func(context.Context
 func (w *transactions) acquire(caller context.Context) (*pgxpool.Conn, error) {
 	ctx, cancel := context.WithTimeout(caller, acquireTime)
 	defer cancel()
+	w.waiting.Add(1)
 	c, err := w.pool.Acquire(ctx)
+	w.waiting.Add(-1)
 	if err != nil && caller.Err() != nil {
 		return nil, context.Cause(caller)
 	}

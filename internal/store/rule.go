@@ -109,32 +109,31 @@ const preview = 3
 func (s *Store) Preview(ctx context.Context, tenant string, reach device.Reach, rule device.Rule, top int) (devices []device.Device, total int64, whole bool, err error) {
 	rule = rule.Fold()
 	devices, err = bounded(ctx, s, "devices that a rule matches", func(ctx context.Context, c *conn) ([]device.Device, error) {
-		now, err := standingOf(ctx, c, &s.groups, tenant, "")
-		if err != nil {
-			return nil, err
-		}
-		reach := reach.In(now.groups)
-		looking, cancel := context.WithTimeout(ctx, s.lists.time*preview/(preview+1))
-		defer cancel()
-		var newest []device.Device
-		err = eachTraits(looking, c, tenant, devicesOf(rule), func(d device.Device) {
-			if rule.Matches(d) && (reach.All || reach.Has(now.groups.Of(d).ID)) {
-				total++
-				newest = keepNewest(newest, d, top)
-			}
-		})
-		if whole = err == nil; !whole && looking.Err() == nil {
-			return nil, err
-		}
-		found := []device.Device{}
-		for _, d := range newest {
-			one, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id = ?", tenant, d.ID)
-			if err != nil {
+		return byGroups(ctx, s, c, tenant, func(now standing) ([]device.Device, error) {
+			reach := reach.In(now.groups)
+			looking, cancel := context.WithTimeout(ctx, s.lists.time*preview/(preview+1))
+			defer cancel()
+			var newest []device.Device
+			total = 0
+			err := eachTraits(looking, c, tenant, devicesOf(rule), func(d device.Device) {
+				if rule.Matches(d) && (reach.All || reach.Has(now.groups.Of(d).ID)) {
+					total++
+					newest = keepNewest(newest, d, top)
+				}
+			})
+			if whole = err == nil; !whole && looking.Err() == nil {
 				return nil, err
 			}
-			found = append(found, one)
-		}
-		return found, nil
+			found := []device.Device{}
+			for _, d := range newest {
+				one, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE tenant = ? AND id = ?", tenant, d.ID)
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, one)
+			}
+			return found, nil
+		})
 	})
 	return devices, total, whole, err
 }

@@ -64,7 +64,7 @@ func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, wconn.Close(), wdb.Close())
 	}
-	writer := newBatches(newConn(wconn, sqliteDialect), o.Log)
+	writer := newBatches(newConn(wconn, sqliteDialect), o)
 	s := &Store{
 		now:     o.Now,
 		dialect: sqliteDialect,
@@ -75,6 +75,11 @@ func openSQLite(ctx context.Context, o Options, path string) (*Store, error) {
 		alone:     func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
 		settled:   func(context.Context, string) error { return nil },
 		unsettled: make(chan struct{}, 1),
+	}
+	s.stats = func() Stats {
+		got, pool := writer.stats(), rdb.Stats()
+		got.Pool = Pool{Used: pool.InUse, Open: pool.OpenConnections, Most: readers, Waits: pool.WaitCount, Waited: pool.WaitDuration}
+		return got
 	}
 	s.close = sync.OnceValue(func() error {
 		writer.close()

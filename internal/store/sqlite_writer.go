@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/fault"
@@ -24,12 +25,17 @@ type batches struct {
 	conn    *conn
 	trees   *trees
 	log     *slog.Logger
+	count   *tallies
+	made    recorded      // by the batch
 	revised bool          // a call of the batch began a revision of device groups
+	clean   bool          // no call of the batch has changed anything
+	longest time.Duration // how long a batch takes in more calls
 	done    chan struct{} // closed once the goroutine has ended
 
 	mu       sync.RWMutex // held by those who send
 	closed   bool
 	requests chan *request
+	sending  atomic.Int64 // calls that wait to be let in
 }
 
 // request is one call, from its arrival to its answer.
@@ -40,8 +46,8 @@ type request struct {
 	answer chan error // of 1, so that nobody need be there to take it
 }
 
-func newBatches(c *conn, log *slog.Logger) *batches {
-	w := &batches{conn: c, trees: newTrees(c), log: log, done: make(chan struct{}), requests: make(chan *request, maxWaiting)}
+func newBatches(c *conn, o Options) *batches {
+	w := &batches{conn: c, trees: newTrees(c), log: o.Log, count: newTallies(o), done: make(chan struct{}), longest: maxBatchTime, requests: make(chan *request, maxWaiting)}
 	go w.loop()
 	return w
 }
@@ -68,6 +74,8 @@ func (w *batches) send(r *request) error {
 	if w.closed {
 		return errClosed
 	}
+	w.sending.Add(1)
+	defer w.sending.Add(-1)
 	select {
 	case w.requests <- r:
 		return nil
@@ -86,6 +94,13 @@ func (w *batches) close() {
 	<-w.done
 }
 
+// stats are the writer's own.
+func (w *batches) stats() Stats {
+	got := w.count.stats()
+	got.Waiting = len(w.requests) + int(w.sending.Load())
+	return got
+}
+
 func (w *batches) loop() {
 	defer close(w.done)
 	for r := range w.requests {
@@ -99,6 +114,7 @@ func (w *batches) batch(first *request) {
 	ctx := context.Background() // the writer's own: no caller's end interrupts it
 	ran, lost := w.transact(ctx, first)
 	if lost != nil {
+		w.count.lost.Add(int64(len(ran)))
 		w.abandon(ctx, lost, len(ran))
 	}
 	for _, r := range ran {
@@ -115,7 +131,7 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 	if _, err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return []*request{first}, fmt.Errorf("begin: %w", err)
 	}
-	w.revised = false
+	w.revised, w.made, w.clean = false, recorded{}, true
 	start := time.Now() // paces the batch, decides nothing
 	for r := first; r != nil; r = w.next(len(ran), start) {
 		ran = append(ran, r)
@@ -123,12 +139,12 @@ func (w *batches) transact(ctx context.Context, first *request) (ran []*request,
 			return ran, err
 		}
 	}
-	return ran, w.commit(ctx)
+	return ran, w.commit(ctx, len(ran))
 }
 
 // next is a call for the batch, if one is waiting and the batch has room.
 func (w *batches) next(have int, start time.Time) *request {
-	if have >= maxBatch || time.Since(start) > maxBatchTime {
+	if have >= maxBatch || time.Since(start) > w.longest {
 		return nil
 	}
 	select {
@@ -141,24 +157,31 @@ func (w *batches) next(have int, start time.Time) *request {
 
 // savepoint runs a call by itself. What it came to is in r.err; an error of
 // savepoint says that the whole transaction is lost.
+//
+// A savepoint has SQLite keep each page as it was, once more than the transaction
+// does. What comes first in one needs none: it is undone with the transaction.
 func (w *batches) savepoint(ctx context.Context, r *request) error {
 	if r.err = context.Cause(r.ctx); r.err != nil {
 		return nil // nobody waits for it any more
 	}
-	if _, err := w.conn.exec(ctx, "SAVEPOINT call"); err != nil {
-		return fmt.Errorf("begin a savepoint: %w", err)
+	clean := w.clean
+	if !clean {
+		if _, err := w.conn.exec(ctx, "SAVEPOINT call"); err != nil {
+			return fmt.Errorf("begin a savepoint: %w", err)
+		}
 	}
 	w.trees.mark()
 	t := &tx{conn: w.conn, trees: w.trees, revised: w.revised}
 	if r.err = fenced(ctx, w.log, r.run, t); r.err == nil {
-		w.revised = t.revised
+		w.revised, w.made, w.clean = t.revised, w.made.plus(t.recorded), false
 	} else {
 		w.trees.back()
-		// SQLite ends the transaction itself after some errors, such as a full
-		// disk; there is no savepoint any more then.
-		if _, err := w.conn.exec(ctx, "ROLLBACK TO call"); err != nil {
+		if err := w.undo(ctx, clean); err != nil {
 			return errors.Join(r.err, err)
 		}
+	}
+	if clean {
+		return nil
 	}
 	if _, err := w.conn.exec(ctx, "RELEASE call"); err != nil {
 		return fmt.Errorf("end a savepoint: %w", err)
@@ -166,8 +189,24 @@ func (w *batches) savepoint(ctx context.Context, r *request) error {
 	return nil
 }
 
+// undo takes back what a call did, or the transaction in which there is nothing
+// else. SQLite ends the transaction itself after some errors, such as a full disk;
+// there is nothing to go back to then.
+func (w *batches) undo(ctx context.Context, clean bool) error {
+	if !clean {
+		_, err := w.conn.exec(ctx, "ROLLBACK TO call")
+		return err
+	}
+	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
+		return err
+	}
+	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	return err
+}
+
 // commit numbers the batch's audit entries and commits all of it.
-func (w *batches) commit(ctx context.Context) error {
+func (w *batches) commit(ctx context.Context, calls int) error {
+	start := time.Now() // of a metric
 	if err := w.trees.integrate(ctx); err != nil {
 		return err
 	}
@@ -175,6 +214,7 @@ func (w *batches) commit(ctx context.Context) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	w.trees.committed()
+	w.count.committed(calls, time.Since(start), w.made)
 	return nil
 }
 

@@ -30,6 +30,11 @@ type Options struct {
 	// calls it. nil: nobody is told.
 	Wake func(device.ID)
 
+	// OnCommit is told of each transaction that was kept: of how many calls it was,
+	// and how long the database took to make it durable. It must not block. nil:
+	// nobody is told.
+	OnCommit func(calls int, took time.Duration)
+
 	// Bounds of lists, for tests: the rows of a page where the caller names no
 	// number, the rows that are gathered and sorted rather than walked to, and
 	// how long one may take. 0: the usual.
@@ -46,12 +51,14 @@ type Store struct {
 	lists   lists
 	alone   func(context.Context, func(context.Context) error) error
 	settled func(ctx context.Context, tenant string) error
+	stats   func() Stats
 	close   func() error
 
 	revision atomic.Uint64 // see AccessRevision
 
 	groups    compiled
 	unsettled chan struct{} // of 1: see Unsettled
+	sequenced bool          // a sequencer numbers the audit entries
 }
 
 // writer runs calls that may change things.
@@ -66,9 +73,9 @@ type writer interface {
 // tx is what a call sees of its transaction.
 type tx struct {
 	*conn
-	trees    *trees // nil: a sequencer numbers the audit entries
-	recorded int    // audit entries so far
-	identity bool   // see revision.go
+	trees    *trees   // nil: a sequencer numbers the audit entries
+	recorded recorded // audit entries so far
+	identity bool     // see revision.go
 
 	groups     *compiled // see grouping.go
 	revised    bool      // the transaction begins a revision of device groups

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swab/internal/device"
@@ -53,6 +54,7 @@ type Limits struct {
 	Bytes     int64 // of one upload; 0: 8 GiB
 	PerDevice int   // uploads of one device that still receive; 0: 4
 	Open      int   // uploads in all that still receive; 0: 1,000
+	Reserve   int64 // bytes that are to stay free on the disk; 0: none
 }
 
 func (l Limits) orDefault() Limits {
@@ -88,6 +90,8 @@ type Vault struct {
 	now     func() time.Time
 	buffers sync.Pool // *[]byte of bufferSize
 
+	full     atomic.Bool // the disk, when somebody last asked
+	refused  struct{ device, all, unable atomic.Int64 }
 	creating turns // by attempt
 	settling turns // by upload
 
@@ -221,9 +225,11 @@ func (v *Vault) admit(u Upload) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.per[u.Device] >= v.limits.PerDevice {
+		v.refused.device.Add(1)
 		return fault.TooMany.Errorf(nil, "The device has %d uploads open, as many as it may", v.limits.PerDevice)
 	}
 	if len(v.open) >= v.limits.Open {
+		v.refused.all.Add(1)
 		return fault.TooMany.Errorf(nil, "The server has as many uploads open as it takes")
 	}
 	v.countLocked(u)
@@ -239,6 +245,25 @@ func (v *Vault) count(u Upload) {
 func (v *Vault) countLocked(u Upload) {
 	v.open[u.ID] = u.Device
 	v.per[u.Device]++
+}
+
+// Stats is how many uploads receive, and what was refused since the start.
+type Stats struct {
+	Open      int   // now
+	Most      int   // that may be
+	PerDevice int64 // uploads refused because their device had too many
+	InAll     int64 // uploads refused because there were too many
+	Unable    int64 // times that bytes could not be kept
+}
+
+// Stats returns the present figures.
+func (v *Vault) Stats() Stats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Stats{
+		Open: len(v.open), Most: v.limits.Open,
+		PerDevice: v.refused.device.Load(), InAll: v.refused.all.Load(), Unable: v.refused.unable.Load(),
+	}
 }
 
 // release takes an upload that no longer receives off the count.
@@ -257,6 +282,7 @@ func (v *Vault) release(id string) {
 
 // unable tells the log why bytes could not be kept, and the caller to come again.
 func (v *Vault) unable(ctx context.Context, u Upload, cause error) error {
+	v.refused.unable.Add(1)
 	v.log.ErrorContext(ctx, "bytes of an upload can't be kept", "upload", u.ID, "action", u.Action, "device", u.Device, "err", cause)
 	return fault.Unavailable.Errorf(cause, "The server can't keep the upload's bytes now; send them again later")
 }

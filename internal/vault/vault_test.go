@@ -330,7 +330,8 @@ func TestDeletedWhileWritten(t *testing.T) {
 	}
 }
 
-func TestFullDiskIsUnavailableAndNothingIsLost(t *testing.T) { // threats D13, P2
+// Threat P2: a disk that has no room for an upload.
+func TestFullDiskIsUnavailableAndNothingIsLost(t *testing.T) {
 	c := open(t, vault.Limits{})
 	u := c.create()
 	part := c.path("uploads/" + u.ID + ".part")

@@ -5,7 +5,7 @@
 // processes, and asks for packages through the public API, on an ordinary host
 // and beside a crowd of processes and sockets. Figures are medians. It must run
 // as root to see what an agent sees; ROUNDS and CROWD set its size. With the
-// argument "lists" (device groups among them), "groups", "collects" or "signins" it
+// argument "lists" (device groups among them), "groups", "collects", "connected" or "signins" it
 // measures that alone. FULL=1 measures lists and device groups among as many machines
 // and actions as are promised, which takes 40 GB of disk and half an hour; there,
 // STORE=sqlite or postgresql measures one of the stores, and ACTIONS is how many each
@@ -131,7 +131,7 @@ func run(ctx context.Context) error {
 
 // parts are what can be measured alone, by name.
 var parts = map[string]func(ctx context.Context, t *table, dir string) error{
-	"lists": lists, "groups": groups, "collects": built(collects), "signins": built(signins),
+	"lists": lists, "groups": groups, "collects": built(collects), "signins": built(signins), "connected": built(connected),
 }
 
 // alone measures one part, and prints what there is where it came to no end.

@@ -100,6 +100,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 		{"ChangesOfALedgerFollowOneAnother", changesOfALedgerFollow},
 		{"OldLedgersAreForgotten", oldLedgersAreForgotten},
 		{"TwoNodesKeepOneLimit", twoNodesKeepOneLimit},
+		{"WhatWaitsIsCounted", whatWaitsIsCounted},
 		{"EndedContextDoesNothing", endedContext},
 		{"ClosedStoreRefuses", closedStore},
 	} {
