@@ -355,6 +355,7 @@ func TestSilentAndHalfOpenConnectionsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = mute // it never says hello
+	eventually(t, "the one without hello is there", func() bool { return h.g.Stats().Connections == 1 })
 	eventually(t, "the one without hello is gone", func() bool { return h.g.Stats().Connections == 0 })
 	d.connect(t) // it never reads, so it answers no ping
 	eventually(t, "the silent one is gone", func() bool { return h.g.Stats().Connections == 0 })
