@@ -46,7 +46,7 @@ func listsWithinReach(t *testing.T, s *store.Store, g Grouping, settled bool) {
 	made := someGroups(r)
 	rounds := 3
 	if !settled {
-		rounds = 8
+		rounds = 5
 	}
 	for round := range rounds {
 		if settled || round%4 == 0 {
