@@ -27,8 +27,7 @@ func Copy(u Upload, from, to string) (int64, error) {
 	if info, err := os.Lstat(target); err == nil && u.State == Sealed && info.Size() == u.Offset {
 		return 0, nil
 	}
-	source := &Vault{dir: directory(from)}
-	f, err := source.read(u)
+	f, err := directory(from).read(u)
 	if errors.Is(err, errLost) {
 		return 0, fmt.Errorf("%w: %w", ErrGone, err)
 	}
@@ -52,7 +51,7 @@ func Copy(u Upload, from, to string) (int64, error) {
 // Missing says whether an upload's bytes are not in a vault's folder, or fewer than
 // its record says.
 func Missing(u Upload, dir string) (bool, error) {
-	f, err := (&Vault{dir: directory(dir)}).read(u)
+	f, err := directory(dir).read(u)
 	if errors.Is(err, errLost) {
 		return true, nil
 	}

@@ -93,7 +93,7 @@ func (f *follower) endLocked(err error) {
 }
 
 func (f *follower) feed() error {
-	file, err := f.v.read(f.u)
+	file, err := f.v.dir.read(f.u)
 	if err != nil {
 		return err
 	}

@@ -319,7 +319,7 @@ func (v *Vault) Open(ctx context.Context, id string) (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
-	f, err := v.read(u)
+	f, err := v.dir.read(u)
 	if err != nil {
 		return Content{}, err
 	}
@@ -328,7 +328,7 @@ func (v *Vault) Open(ctx context.Context, id string) (Content, error) {
 
 // read opens an upload's bytes where they are, which may be one step ahead of
 // what the record says.
-func (v *Vault) read(u Upload) (*os.File, error) {
+func (d directory) read(u Upload) (*os.File, error) {
 	var in []string
 	switch u.State {
 	case Receiving, Complete, Partial:
@@ -343,7 +343,7 @@ func (v *Vault) read(u Upload) (*os.File, error) {
 	default:
 		return nil, fault.NotFound.Errorf(nil, "The bytes of upload %s were deleted", u.ID)
 	}
-	f, err := v.dir.open(in...)
+	f, err := d.open(in...)
 	if err != nil {
 		return nil, fmt.Errorf("open upload %s of action %s: %w", u.ID, u.Action, err)
 	}
